@@ -1,0 +1,1 @@
+"""Chainrule: training-as-a-service for feed-forward neural networks."""

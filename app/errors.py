@@ -1,0 +1,133 @@
+"""The error family: a class each, its docstring the message, its status the answer. Knows no framework."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong, where it is, and a way out.
+
+    ``param`` is a path as ``architecture.layers[1].units``; the rejected value itself is never repeated.
+    """
+
+    param: str
+    code: str
+    message: str
+    hint: str | None = None
+
+
+class ChainruleError(Exception):
+    """The server met an unexpected condition."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, detail: str | None = None, *faults: Fault) -> None:
+        self.detail = detail or self.title
+        self.faults = faults
+        self.headers: dict[str, str] = {}
+        self.members: dict[str, object] = {}
+        super().__init__(self.detail)
+
+    @property
+    def title(self) -> str:
+        return (type(self).__doc__ or "").strip().splitlines()[0]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.detail, *self.faults)
+
+
+class MalformedRequest(ChainruleError):
+    """The request cannot be read."""
+
+    status = 400
+    code = "malformed_request"
+
+
+class Unauthenticated(ChainruleError):
+    """A valid API key is needed."""
+
+    status = 401
+    code = "unauthenticated"
+
+    def __init__(self, detail: str | None = None, *faults: Fault) -> None:
+        super().__init__(detail or "Send a valid API key as 'Authorization: Bearer <key>'.", *faults)
+        self.headers = {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(ChainruleError):
+    """The API key's role is too low for this."""
+
+    status = 403
+    code = "role_too_low"
+
+
+class NotFound(ChainruleError):
+    """There is no such object."""
+
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(ChainruleError):
+    """This path does not take this method."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class Conflict(ChainruleError):
+    """The object's state does not allow this."""
+
+    status = 409
+    code = "wrong_state"
+
+    def __init__(self, detail: str | None = None, *faults: Fault, allowed: tuple[str, ...] = ()) -> None:
+        super().__init__(detail, *faults)
+        self.members = {"allowed": list(allowed)}
+
+
+class TooLarge(ChainruleError):
+    """The request is larger than this server takes."""
+
+    status = 413
+    code = "too_large"
+
+
+class UnsupportedMediaType(ChainruleError):
+    """The body's Content-Type is not one that this path takes."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class Invalid(ChainruleError):
+    """The request is well formed, but something in it is not right."""
+
+    status = 422
+    code = "invalid"
+
+
+class InvalidDataset(Invalid):
+    """The file cannot be read as a dataset."""
+
+    code = "invalid_dataset"
+
+
+class Unavailable(ChainruleError):
+    """The service cannot answer just now."""
+
+    status = 503
+    code = "unavailable"
+
+    def __init__(self, detail: str | None = None, *faults: Fault, retry_after: int = 1) -> None:
+        super().__init__(detail, *faults)
+        self.headers = {"Retry-After": str(retry_after)}
+
+
+class LeaseLost(ChainruleError):
+    """The job was claimed by another worker: this one may write nothing more."""
+
+    status = 409
+    code = "lease_lost"

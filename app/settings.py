@@ -1,0 +1,58 @@
+"""The server's settings: frozen, read once, each also an environment variable ``CHAINRULE_…``."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="CHAINRULE_", frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on; loopback unless you say otherwise.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(
+        Path("chainrule-data"), description="Directory of the SQLite database, blobs and caches."
+    )
+    database_url: str | None = Field(
+        None, description="postgresql://… for Postgres; default is SQLite in the data directory."
+    )
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=0,
+        le=256,
+        description="Trainer slots of this process; 0 for an API without workers.",
+    )
+    admin_key: SecretStr | None = Field(
+        None, min_length=16, description="The admin key, instead of one made at first start."
+    )
+    insecure_http: bool = Field(
+        False, description="Allow a public address without TLS, for a server behind a TLS proxy."
+    )
+    lease_seconds: float = Field(
+        10.0, gt=0, le=600, description="A worker that is silent for longer loses its jobs."
+    )
+    snapshot_seconds: float = Field(2.0, gt=0, description="Least time between two snapshots of a job.")
+    shutdown_seconds: float = Field(
+        5.0, gt=0, le=60, description="How long open requests may go on after SIGTERM."
+    )
+    max_upload_bytes: int = Field(4 * 2**30, gt=0, description="Largest dataset upload, also expanded.")
+    max_json_bytes: int = Field(64 * 2**20, gt=0, description="Largest JSON body.")
+    max_wait_seconds: float = Field(60.0, gt=0, description="Upper limit of ?wait=.")
+    max_columns: int = Field(5_000, gt=0, description="Most columns of a dataset.")
+    max_hidden_layers: int = Field(64, gt=0, description="Most hidden layers of an architecture.")
+    max_units: int = Field(65_536, gt=0, description="Most units of a layer.")
+    max_parameters: int = Field(50_000_000, gt=0, description="Most weights and biases of a network.")
+    max_predict_rows: int = Field(100_000, gt=0, description="Most rows of one JSON prediction.")
+    parse_seconds: float = Field(120.0, gt=0, description="Time limit for reading one upload.")
+    parse_memory_bytes: int = Field(4 * 2**30, gt=0, description="Memory limit for reading one upload.")
+
+    @property
+    def url(self) -> str:
+        """The database's SQLAlchemy URL."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'chainrule.sqlite').absolute()}"
+
+    @property
+    def admin_key_path(self) -> Path:
+        return self.data_dir / "admin.key"

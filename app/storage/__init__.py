@@ -1,0 +1,1 @@
+"""The database, and none of the product's rules."""

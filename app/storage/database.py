@@ -1,0 +1,130 @@
+"""One engine per URL; ``reading()`` and ``writing()`` transactions on SQLite and Postgres alike."""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.orm import Session
+
+from app.storage.columns import to_json
+
+SAFE_WAL = (3, 51, 3)
+"""Older SQLite can lose committed rows when a checkpoint races a commit: no WAL before this."""
+
+CHANNEL = "chainrule"
+
+
+def _sqlite() -> ModuleType:
+    try:
+        import pysqlite3  # absent where it has no wheel
+    except ImportError:
+        return sqlite3
+    module: ModuleType = pysqlite3.dbapi2
+    return module
+
+
+class Database:
+    """The connection pool of one process.
+
+    ``url`` is ``sqlite:///path`` or ``postgresql://…``. ``nudge`` is called after every commit that
+    announced something (see `announce`), so that a supervisor beside us looks at once.
+    """
+
+    def __init__(self, url: str, pool_size: int = 20) -> None:
+        self.url: URL = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.nudge: Callable[[], None] = lambda: None
+        self._one_writer = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        if self.is_sqlite:
+            self._sqlite_module = _sqlite()
+            self.engine = sa.create_engine(
+                self.url,
+                module=self._sqlite_module,
+                json_serializer=to_json,
+                pool_size=pool_size,
+                max_overflow=pool_size,
+            )
+            event.listen(self.engine, "connect", self._prepare)
+            event.listen(self.engine, "begin", _begin)
+        else:
+            self.url = self.url.set(drivername="postgresql+psycopg")
+            self.engine = sa.create_engine(
+                self.url,
+                json_serializer=to_json,
+                pool_size=pool_size,
+                max_overflow=pool_size,
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": 5},
+            )
+        self._writer = self.engine.execution_options(writing=True)
+
+    @property
+    def path(self) -> Path | None:
+        """SQLite's file."""
+        return Path(self.url.database) if self.is_sqlite and self.url.database else None
+
+    def _prepare(self, connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # BEGIN is ours: see _begin
+        wal = self._sqlite_module.sqlite_version_info >= SAFE_WAL
+        for pragma in (
+            "busy_timeout=15000",
+            f"journal_mode={'WAL' if wal else 'DELETE'}",
+            "synchronous=FULL",  # every 2xx must survive a power cut
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A consistent view; rolled back at the end."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Session]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        with self._one_writer, Session(self._writer, expire_on_commit=False) as session:
+            with session.begin():
+                yield session
+            announced = session.info.get("announced")
+        if announced:
+            self.nudge()
+
+    def clock(self, session: Session) -> float:
+        """Seconds since 1970 on the database's own clock: the only one that leases go by."""
+        statement = (
+            "SELECT (julianday('now') - 2440587.5) * 86400.0"
+            if self.is_sqlite
+            else "SELECT extract(epoch FROM clock_timestamp())::float8"
+        )
+        return float(session.scalar(sa.text(statement)) or 0.0)
+
+    def claim_lock(self, session: Session) -> None:
+        """Let one transaction at a time go on (SQLite's writer lock does so by itself)."""
+        if not self.is_sqlite:
+            session.execute(sa.text("SELECT pg_advisory_xact_lock(7411)"))
+
+    def announce(self, session: Session) -> None:
+        """Tell every listener, when this transaction commits, that something it waits for has changed."""
+        if self.is_sqlite:
+            session.info["announced"] = True
+        else:
+            session.execute(sa.text(f"NOTIFY {CHANNEL}"))
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _begin(connection: Connection) -> None:
+    # A deferred transaction that reads and then writes fails with SQLITE_BUSY_SNAPSHOT at once,
+    # whatever busy_timeout says: those that write must say so before their first read.
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -1,0 +1,68 @@
+"""Move a database to the schema of ``tables.py``, by the scripts in ``alembic/``."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from alembic import command
+from app.storage.database import Database
+
+MIGRATION_LOCK = 7412
+
+
+def _scripts() -> Path:
+    inside_wheel = Path(__file__).parent / "migrations"
+    return inside_wheel if inside_wheel.exists() else Path(__file__).parents[2] / "alembic"
+
+
+def _config(connection: sa.Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def head() -> str | None:
+    """The newest revision that this code knows."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def current(database: Database) -> str | None:
+    """The database's revision; None when it is empty."""
+    with database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Apply what is missing in one transaction; a SQLite file with data is copied first."""
+    before = current(database)
+    if before == (head() if revision == "head" else revision):
+        return
+    if database.path is not None and before is not None:
+        _copy(database, database.path.with_suffix(f".before-{head()}.sqlite"))
+    _run(database, command.upgrade, revision)
+
+
+def downgrade(database: Database, revision: str) -> None:
+    _run(database, command.downgrade, revision)
+
+
+def _run(database: Database, step: Callable[[Config, str], None], revision: str) -> None:
+    with database.engine.execution_options(writing=True).begin() as connection:
+        if not database.is_sqlite:  # two processes that start at once must not both migrate
+            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        step(_config(connection), revision)
+
+
+def _copy(database: Database, destination: Path) -> None:
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("COMMIT")  # VACUUM INTO runs outside of a transaction
+        partial = destination.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        connection.exec_driver_sql("VACUUM INTO ?", (str(partial),))
+        shutil.move(partial, destination)
