@@ -1,0 +1,206 @@
+"""Parses uploads in child processes, which can crash, hang or run out of memory without harm to this one."""
+
+import errno
+import json
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.errors import ChainruleError, Fault, InvalidDataset, TooLarge
+
+ROOT = Path(__file__).parents[2]
+ANSWER_LIMIT = 64 << 20
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one parse may take; seconds of CPU and of the wall clock, bytes of address space and per file."""
+
+    memory_bytes: int = 4 << 30
+    cpu_seconds: int = 300
+    wall_seconds: float = 300.0
+    file_bytes: int = 8 << 30
+    max_columns: int = 5_000
+    max_expanded_bytes: int = 4 << 30
+    max_ratio: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ParseRequest:
+    """``columns`` corrects types: {"zip": {"type": "category"}}, over those of a JSON envelope."""
+
+    columns: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What was found. ``columns`` and ``warnings`` are the API's JSON objects; see `profile`.
+
+    ``sha256`` covers the content, not the bytes: see `table.fingerprint`. ``envelope`` has a JSON upload's
+    own "name" and "metadata", as they came. ``parquet`` and ``table`` lie in the directory that was given.
+    """
+
+    row_count: int
+    sha256: str
+    columns: list[dict[str, Any]]
+    warnings: list[dict[str, Any]]
+    envelope: dict[str, Any]
+    parquet: Path
+    table: Path
+
+
+class Jail:
+    """Keeps one child warm, since starting one costs several times what a small file does. Thread-safe.
+
+    Without `keep_spare` children start on demand, for a process that has one file to read.
+    """
+
+    def __init__(self, limits: Limits | None = None, *, keep_spare: bool = True) -> None:
+        self._limits = limits or Limits()
+        self._lock = threading.Lock()
+        self._keeps_spare = keep_spare
+        self._spare: subprocess.Popen[bytes] | None = None
+        self._refill()
+
+    def parse(self, path: Path, directory: Path, request: ParseRequest | None = None) -> Parsed:
+        """Parses the upload at `path` and writes the Parquet and the table into `directory`, which exists.
+
+        `InvalidDataset` says what is wrong with the file, or that it takes more than the limits; `TooLarge`
+        that its gzip expands too far. `OSError` (ENOSPC): the disk is full.
+        """
+        limits = self._limits
+        arguments = {
+            "corrections": (request or ParseRequest()).columns,
+            "max_columns": limits.max_columns,
+            "max_expanded_bytes": limits.max_expanded_bytes,
+            "max_ratio": limits.max_ratio,
+        }
+        found = self._run(
+            {"verb": "parse", "path": str(path), "directory": str(directory), "arguments": arguments}
+        )
+        return Parsed(**found, parquet=directory / "table.parquet", table=directory / "table.safetensors")
+
+    def rebuild(self, parquet: Path, directory: Path) -> Path:
+        """Writes the table of a dataset of which only the Parquet is here; returns its path."""
+        self._run({"verb": "rebuild", "path": str(parquet), "directory": str(directory)})
+        return directory / "table.safetensors"
+
+    def close(self) -> None:
+        """Ends the spare child; parses under way end by themselves."""
+        with self._lock:
+            self._keeps_spare = False
+            spare, self._spare = self._spare, None
+        if spare:
+            _end(spare)
+
+    def _run(self, request: dict[str, Any]) -> dict[str, Any]:
+        limits = self._limits
+        request |= {
+            "memory_bytes": limits.memory_bytes,
+            "cpu_seconds": limits.cpu_seconds,
+            "file_bytes": limits.file_bytes,
+        }
+        child = self._take()
+        try:
+            answer = _ask(child, request, limits.wall_seconds)
+        finally:
+            _end(child)
+            self._refill()
+        return _read_answer(answer)
+
+    def _take(self) -> subprocess.Popen[bytes]:
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare and spare.poll() is None:
+            return spare
+        if spare:
+            _end(spare)
+        return _start()
+
+    def _refill(self) -> None:
+        """After the parse, so that the start of the next child does not compete with it for a core."""
+        with self._lock:
+            if self._spare is None and self._keeps_spare:
+                self._spare = _start()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        "LC_ALL": "C.UTF-8",
+        "OPENBLAS_NUM_THREADS": "1",
+        "POLARS_MAX_THREADS": str(min(4, os.cpu_count() or 1)),
+    }
+    if "LD_LIBRARY_PATH" in os.environ:  # some Pythons do not start without it
+        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+    return subprocess.Popen(
+        [sys.executable, "-P", "-s", "-m", "app.datasets.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def _ask(child: subprocess.Popen[bytes], request: dict[str, Any], wall_seconds: float) -> bytes | None:
+    """The child's answer, empty if it died without one; None if it took too long or said too much."""
+    assert child.stdin
+    assert child.stdout
+    deadline = time.monotonic() + wall_seconds
+    try:
+        child.stdin.write(json.dumps(request).encode() + b"\n")
+        child.stdin.flush()
+    except BrokenPipeError:
+        return b""
+    answer = bytearray()
+    while (left := deadline - time.monotonic()) > 0 and len(answer) <= ANSWER_LIMIT:
+        if select.select([child.stdout], [], [], left)[0]:
+            block = os.read(child.stdout.fileno(), 1 << 20)
+            if not block:
+                return bytes(answer)
+            answer += block
+    return None
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    with child:  # closes the pipes and waits
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+
+
+def _read_answer(answer: bytes | None) -> dict[str, Any]:
+    if answer is None:
+        raise _beyond_limits("it takes too long or describes itself at too great a length")
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        raise _beyond_limits("reading it took more memory or time than is allowed") from None
+    if "done" in said:
+        done: dict[str, Any] = said["done"]
+        return done
+    if "exhausted" in said:
+        raise _beyond_limits(f"reading it took more {said['exhausted']} than is allowed")
+    if "full" in said:
+        raise OSError(errno.ENOSPC, "no space left to write what was parsed")
+    if "crashed" in said:
+        logger.error("parsing failed unexpectedly\n%s", said["crashed"])
+        raise InvalidDataset(None, Fault("file", "unreadable_file", "The file could not be read."))
+    family: type[ChainruleError] = TooLarge if said["refused"] == TooLarge.code else InvalidDataset
+    raise family(said["detail"], *(Fault(**fault) for fault in said["faults"]))
+
+
+def _beyond_limits(why: str) -> InvalidDataset:
+    message = f"The file could not be read within this server's limits: {why}."
+    return InvalidDataset(None, Fault("file", "parse_limit", message, "Send fewer rows or columns."))

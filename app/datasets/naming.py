@@ -1,0 +1,69 @@
+"""Column names: what a header may say, and what stands in where it says nothing."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from app.errors import Fault, InvalidDataset
+
+LENGTH_LIMIT = 255
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+class Names(NamedTuple):
+    columns: list[str]
+    first_row_is_data: bool
+    warnings: list[Fault]
+
+
+def name_columns(header: Sequence[str], max_columns: int) -> Names:
+    """Names from a file's first row; if that holds only numbers, it is data, and they are column_1, …"""
+    check_count(len(header), max_columns)
+    cells = [cell.strip() for cell in header]
+    if all(NUMBER.fullmatch(cell) for cell in cells):
+        message = "The first row holds only numbers: it was taken as data, and the columns were named."
+        warning = Fault("file", "no_header", message, "Put a row of column names on top.")
+        return Names([f"column_{i + 1}" for i in range(len(cells))], True, [warning])
+    taken = set(cells)
+    warnings = []
+    for i, cell in enumerate(cells):
+        if not cell:
+            cells[i] = _free_name(f"column_{i + 1}", taken)
+            message = f"Column {i + 1} has no name in the header: it was named '{cells[i]}'."
+            warnings.append(Fault(f"columns.{cells[i]}", "unnamed_column", message))
+    check_names(cells)
+    return Names(cells, False, warnings)
+
+
+def check_count(count: int, max_columns: int) -> None:
+    if count > max_columns:
+        message = f"There are {count} columns; the limit is {max_columns}."
+        raise InvalidDataset(None, Fault("file", "too_many_columns", message))
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuses names that are empty, long, unprintable or there twice."""
+    faults = []
+    seen: set[str] = set()
+    for i, name in enumerate(names):
+        if not name or len(name) > LENGTH_LIMIT or any(unicodedata.category(c) == "Cc" for c in name):
+            message = (
+                f"The name of column {i + 1} must have 1 to {LENGTH_LIMIT} characters, none a control one."
+            )
+            faults.append(Fault(f"columns[{i}]", "invalid_column_name", message))
+        elif name in seen:
+            message = f"Column {i + 1} has a name that an earlier column has."
+            faults.append(
+                Fault(f"columns.{name}", "duplicate_column", message, "Give each column its own name.")
+            )
+        seen.add(name)
+    if faults:
+        raise InvalidDataset("The column names are not usable.", *faults[:20])
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name

@@ -1,0 +1,138 @@
+"""What a dataset's columns look like, and which of them are no features by default."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from app.datasets.inference import TypedColumn, is_date
+from app.errors import Fault
+
+DISTINCT_LIMIT = 1_000
+COUNTS_LIMIT = 100
+ID_NAME = re.compile(
+    r"(row|record|sample)?_?(id|index|idx|nr|no|number)|.+_id|uuid|guid|unnamed: ?0", re.IGNORECASE
+)
+
+
+class SetAside(NamedTuple):
+    code: str
+    reason: str
+
+
+def profile(columns: Sequence[TypedColumn]) -> tuple[list[dict[str, object]], list[Fault]]:
+    """Per column {name, type, missing, used_by_default, reason, …}, and a warning per column set aside.
+
+    Numbers: min, max, mean, std (of the population), quantiles at 0, ¼, ½, ¾, 1 (linear), distinct (null
+    above 1,000), integer; null where there are no values or the figure is not finite.
+    Categories and booleans: distinct, categories (all, in code-point order), counts by category (of the 100
+    most frequent). Text: distinct.
+    """
+    described, warnings = [], []
+    asides = _set_aside(columns)
+    for column, aside in zip(columns, asides, strict=True):
+        described.append(
+            {
+                "name": column.name,
+                "type": column.type,
+                "missing": len(column.values) - len(column.present()),
+                "used_by_default": aside is None,
+                "reason": aside.reason if aside else None,
+                **_figures(column),
+            }
+        )
+        if aside:
+            message = f"Column '{column.name}' is not used by default: {aside.reason}."
+            hint = "Name it in a job's features to use it."
+            if column.type == "text":
+                hint = f'To use it, upload with columns {{"{column.name}": {{"type": "category"}}}}.'
+            warnings.append(Fault(f"columns.{column.name}", aside.code, message, hint))
+    return described, warnings
+
+
+def _figures(column: TypedColumn) -> dict[str, object]:
+    if column.type == "number":
+        return _number_figures(column.present())
+    if column.type == "text":
+        return {"distinct": len(column.categories or ())}
+    categories = column.categories or ()
+    counts = np.bincount(column.present(), minlength=len(categories))
+    frequent = np.sort(np.argsort(-counts, kind="stable")[:COUNTS_LIMIT])
+    return {
+        "distinct": int((counts > 0).sum()),
+        "categories": list(categories),
+        "counts": {categories[i]: int(counts[i]) for i in frequent},
+    }
+
+
+def _number_figures(values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> dict[str, object]:
+    if not len(values):
+        nothing = dict.fromkeys(("min", "max", "mean", "std"))
+        return nothing | {"quantiles": [None] * 5, "distinct": 0, "integer": False}
+    with np.errstate(over="ignore", invalid="ignore"):
+        quantiles = np.quantile(values, (0, 0.25, 0.5, 0.75, 1)).tolist()
+        distinct = len(np.unique(values))
+        return {
+            "min": float(values.min()),
+            "max": float(values.max()),
+            "mean": _finite(values.mean()),
+            "std": _finite(values.std()),
+            "quantiles": [_finite(quantile) for quantile in quantiles],
+            "distinct": distinct if distinct <= DISTINCT_LIMIT else None,
+            "integer": _is_integer(values),
+        }
+
+
+def _finite(figure: float) -> float | None:
+    return float(figure) if np.isfinite(figure) else None
+
+
+def _is_integer(values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> bool:
+    """Whether all are whole, and small enough that float64 tells neighbours apart."""
+    return bool((np.abs(values) <= 2**53).all() and (values == np.floor(values)).all())
+
+
+def _set_aside(columns: Sequence[TypedColumn]) -> list[SetAside | None]:
+    asides = [_useless(column) or _identifier(column) for column in columns]
+    used = asides.count(None)
+    for i, column in enumerate(columns):
+        # A column that counts rows may still be the one thing to learn from: x = 0, 1, 2, … beside y.
+        if asides[i] is None and used > 2 and not column.corrected and _counts_rows(column):
+            used -= 1
+            asides[i] = SetAside("identifier_column", "it counts the rows")
+    return asides
+
+
+def _useless(column: TypedColumn) -> SetAside | None:
+    present = column.present()
+    if not len(present):
+        return SetAside("empty_column", "all of its values are missing")
+    if (present == present[0]).all():
+        return SetAside("constant_column", "all of its values are the same")
+    if column.type != "text":
+        return None
+    if is_date(column.categories or ()):
+        return SetAside("date_column", "dates are not used yet")
+    if len(column.categories or ()) == len(present):
+        return SetAside("identifier_column", "every value is different, as in an identifier")
+    return SetAside("text_column", "it is free text: it has many distinct or long values")
+
+
+def _identifier(column: TypedColumn) -> SetAside | None:
+    if column.corrected or column.type == "boolean":
+        return None
+    values = column.present()
+    if len(np.unique(values)) < len(values):
+        return None
+    if column.type == "category":
+        return SetAside("identifier_column", "every value is different, as in an identifier")
+    if ID_NAME.fullmatch(column.name) and _is_integer(values):
+        return SetAside("identifier_column", "its name and its values are those of an identifier")
+    return None
+
+
+def _counts_rows(column: TypedColumn) -> bool:
+    if column.type != "number" or column.values[0] not in (0.0, 1.0):
+        return False
+    return np.array_equal(column.values, column.values[0] + np.arange(len(column.values)))

@@ -1,0 +1,145 @@
+import csv
+import io
+import string
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.datasets import delimited
+from app.errors import InvalidDataset
+
+Refused = Callable[..., tuple[str, str, str]]
+
+cells = st.text(st.sampled_from(string.ascii_letters + "0123456789 ,;\t|\"'\né…"), max_size=6)
+plain_cells = st.text(st.sampled_from(string.ascii_letters + "0123456789 .é…"), max_size=6)
+
+
+def frame_of(content: bytes, path: Path) -> list[tuple[str, ...]]:
+    path.write_bytes(content)
+    return [tuple(cell or "" for cell in row) for row in delimited.read(path, 5_000)[0].rows()]
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    rows=st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=20),
+    delimiter=st.sampled_from(",\t;|"),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_what_a_csv_writer_wrote_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], delimiter: str, end: str
+) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
+    writer.writerow(["first", "second", "third"])
+    writer.writerows(rows)
+    assert frame_of(text.getvalue().encode(), tmp_path_factory.mktemp("csv") / "file") == rows
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    rows=st.lists(st.tuples(plain_cells, plain_cells), min_size=1, max_size=20),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_both_readers_read_unquoted_text_alike(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], end: str
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "file"
+    text = end.join(["a,b", *(",".join(row) for row in rows), ""])
+    quoted = text.replace("a,b", '"a",b', 1)
+    assert frame_of(text.encode(), path) == frame_of(quoted.encode(), path) == rows
+
+
+def test_long_files_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "BATCH_BYTES", 64)
+    monkeypatch.setattr(delimited, "BATCH_ROWS", 5)
+    rows = [(str(i), str(i * i)) for i in range(300)]
+    text = "a,b\n" + "".join(f"{a},{b}\n" for a, b in rows)
+    assert frame_of(text.encode() + b"\n" * 200, tmp_path / "file") == rows
+    assert frame_of(text.replace("a,b", '"a",b').encode(), tmp_path / "file") == rows
+    with pytest.raises(InvalidDataset) as caught:
+        frame_of(text.encode() + b"\n" * 200 + b"1,2\n", tmp_path / "file")
+    assert caught.value.faults[0].code == "ragged_row"
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+def test_the_delimiter_is_found_where_others_occur_in_cells(tmp_path: Path, delimiter: str) -> None:
+    other = ";" if delimiter == "," else ","
+    text = f"a{delimiter}b\n1{other}5{delimiter}2\n3{other}5{delimiter}4\n"
+    assert frame_of(text.encode(), tmp_path / "file") == [(f"1{other}5", "2"), (f"3{other}5", "4")]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    for text in ("a,b\n1,2\n3,4\n", '"a",b\n1,2\n3,4\n'):
+        (tmp_path / "file").write_bytes(b"\xef\xbb\xbf" + text.encode())
+        assert delimited.read(tmp_path / "file", 10)[0].columns == ["a", "b"]
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize(("row", "got"), [("5", 1), ("5,6,7", 3), ("", 1)])
+def test_ragged_rows_are_named_by_row_and_line(refused: Refused, quote: str, row: str, got: int) -> None:
+    code, _, message = refused(f"{quote}a{quote},b\n1,2\n3,4\n{row}\n8,9\n")
+    assert code == "ragged_row"
+    assert message == f"Row 3 (line 4 of the file) has {got} fields; the header has 2."
+
+
+def test_a_ragged_row_far_down_is_found(refused: Refused) -> None:
+    lines = ["a,b", *["1,2"] * 99_999, "1"]
+    assert refused("\n".join(lines))[2].startswith("Row 100000 (line 100001 of the file) has 1 fields")
+
+
+def test_lines_within_quotes_count_as_lines_and_not_as_rows(refused: Refused) -> None:
+    assert refused('a,b\n"x\ny",2\n3\n')[2].startswith("Row 2 (line 4 of the file) has 1")
+
+
+def test_blank_lines_in_a_single_column_are_missing_values_but_not_at_the_end(tmp_path: Path) -> None:
+    assert frame_of(b"a\n1\n\n3\n\n\n", tmp_path / "file") == [("1",), ("",), ("3",)]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ('a,b\n"1,2\n3,4\n', "unreadable_row"),
+        ('a,b\n"1"x,2\n', "unreadable_row"),
+        (f'a,b\n"{"x" * 200_000}",2\n1,2\n', "unreadable_row"),
+        ("a,a\n1,2\n3,4\n", "duplicate_column"),
+        ("a, a \n1,2\n3,4\n", "duplicate_column"),
+        ("a\x07b,c\n1,2\n3,4\n", "invalid_column_name"),
+        ("a" * 256 + ",c\n1,2\n3,4\n", "invalid_column_name"),
+        ("\n\n\n", "empty_file"),
+        ("a,b\n", "too_few_rows"),
+        ("a,b\n1,2\n", "too_few_rows"),
+        (",".join(f"c{i}" for i in range(10_000)) + "\n", "too_many_columns"),
+        ("," * 3_000_000, "too_many_columns"),
+    ],
+)
+def test_unusable_text_is_refused(refused: Refused, content: str, code: str) -> None:
+    assert refused(content)[0] == code
+
+
+def test_a_header_of_numbers_is_data(read: Callable[..., object], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("5.1,3.5\n4.9,3\n4.7,3.2\n")
+    frame, warnings = delimited.read(tmp_path / "file", 10)
+    assert frame.columns == ["column_1", "column_2"]
+    assert frame.rows()[0] == ("5.1", "3.5")
+    assert frame.height == 3
+    assert [warning.code for warning in warnings] == ["no_header"]
+
+
+def test_an_unnamed_column_gets_a_free_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(",column_1,b\n1,2,3\n4,5,6\n")
+    frame, warnings = delimited.read(tmp_path / "file", 10)
+    assert frame.columns == ["column_1_", "column_1", "b"]
+    assert [(warning.code, warning.param) for warning in warnings] == [
+        ("unnamed_column", "columns.column_1_")
+    ]
+
+
+def test_many_rows_are_quick(tmp_path: Path) -> None:
+    values = np.arange(600_000).reshape(-1, 6)
+    text = "a,b,c,d,e,f\n" + "\n".join(",".join(map(str, row)) for row in values.tolist())
+    (tmp_path / "file").write_text(text)
+    assert delimited.read(tmp_path / "file", 10)[0].height == 100_000
