@@ -3,14 +3,16 @@
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app.storage.columns import to_json
@@ -19,6 +21,8 @@ SAFE_WAL = (3, 51, 3)
 """Older SQLite can lose committed rows when a checkpoint races a commit: no WAL before this."""
 
 CHANNEL = "chainrule"
+
+Result = TypeVar("Result")
 
 
 def _sqlite() -> ModuleType:
@@ -97,6 +101,23 @@ class Database:
             announced = session.info.get("announced")
         if announced:
             self.nudge()
+
+    def patiently(self, unit: Callable[[Session], Result], seconds: float) -> Result:
+        """Run an idempotent unit of work in a transaction, again and again while the database is away.
+
+        A connection that is lost during COMMIT leaves it open whether the unit was done: the unit must
+        come to the same end when it is run a second time.
+        """
+        until, pause = time.monotonic() + seconds, 0.05
+        while True:
+            try:
+                with self.writing() as session:
+                    return unit(session)
+            except (OperationalError, InterfaceError):
+                if time.monotonic() + pause > until:
+                    raise
+                time.sleep(pause)
+                pause = min(2 * pause, 1.0)
 
     def clock(self, session: Session) -> float:
         """Seconds since 1970 on the database's own clock: the only one that leases go by."""

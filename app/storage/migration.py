@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from alembic import command
 from app.storage.database import Database
@@ -27,6 +29,7 @@ def _config(connection: sa.Connection | None = None) -> Config:
     return config
 
 
+@cache
 def head() -> str | None:
     """The newest revision that this code knows."""
     return ScriptDirectory.from_config(_config()).get_current_head()
@@ -36,6 +39,15 @@ def current(database: Database) -> str | None:
     """The database's revision; None when it is empty."""
     with database.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_current(database: Database) -> bool:
+    """Whether the database has the schema of this code; cheap enough for a probe."""
+    with database.reading() as session:
+        try:
+            return bool(session.scalar(sa.text("SELECT version_num FROM alembic_version")) == head())
+        except (OperationalError, ProgrammingError):
+            return False
 
 
 def upgrade(database: Database, revision: str = "head") -> None:

@@ -1,0 +1,73 @@
+"""A stored dataset's values: its table from this host's cache, or rebuilt from its Parquet; and its split."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.datasets.encoding import class_codes
+from app.datasets.jail import Jail
+from app.datasets.split import Split, split
+from app.datasets.table import Table, load
+from app.storage.blobs import Blobs
+from app.storage.database import Database
+from app.storage.tables import Dataset
+
+
+def cached_table(cache_dir: Path, sha256: str) -> Path:
+    """Where this host keeps the table of the dataset with that content."""
+    return cache_dir / f"{sha256}.safetensors"
+
+
+def keep_table(table: Path, cache_dir: Path, sha256: str) -> None:
+    """Move a freshly written table (on any file system) into the cache, whole or not at all."""
+    place = cached_table(cache_dir, sha256)
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    partial = place.with_suffix(f".{secrets.token_hex(4)}")
+    try:
+        table.rename(partial)
+    except OSError:
+        partial.write_bytes(table.read_bytes())
+    os.replace(partial, place)
+
+
+def table_of(database: Database, blobs: Blobs, cache_dir: Path, dataset_id: str, sha256: str) -> Table:
+    """The dataset's table, memory-mapped; rebuilt in a jailed child where this host has never seen it."""
+    place = cached_table(cache_dir, sha256)
+    if not place.exists():
+        _rebuild(database, blobs, cache_dir, dataset_id, sha256)
+    return load(place)
+
+
+def _rebuild(database: Database, blobs: Blobs, cache_dir: Path, dataset_id: str, sha256: str) -> None:
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_dir) as name:
+        directory = Path(name)
+        with database.reading() as session:
+            dataset = session.get_one(Dataset, dataset_id)
+            blobs.copy(session, dataset.content, directory / "copy.parquet")
+        jail = Jail(keep_spare=False)
+        try:
+            keep_table(jail.rebuild(directory / "copy.parquet", directory), cache_dir, sha256)
+        finally:
+            jail.close()
+
+
+def split_of(table: Table, targets: Sequence[str], task: str, training: Mapping[str, Any]) -> Split:
+    """The rows of a job's parts, from its resolved training options; rows without a target are in none."""
+    strata = None
+    if task == "classification":
+        codes, _ = class_codes(table.columns[targets[0]])
+        candidates = np.flatnonzero(codes >= 0)
+        if training["stratify"]:
+            strata = codes[candidates]
+    else:
+        known = [~table.columns[name].is_missing() for name in targets]
+        candidates = np.flatnonzero(np.logical_and.reduce(known))
+    return split(
+        strata, candidates, training["validation_fraction"], training["test_fraction"], training["seed"]
+    )

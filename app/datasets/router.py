@@ -1,0 +1,194 @@
+"""Uploading, listing and reading datasets."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Path as PathParam
+from fastapi import Query, Request, Response
+from fastapi.responses import FileResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+
+from app.datasets import parquet, service
+from app.datasets.schemas import DatasetAnswer, RowsAnswer
+from app.dependencies import PrincipalDep, StateDep, WindowDep, listed, rename, router
+from app.errors import Fault, Invalid, TooLarge, UnsupportedMediaType
+from app.schemas import Page, Renamed
+from app.storage.paging import page
+from app.storage.tables import Dataset
+
+routes = router("/v1/datasets", "datasets")
+
+DatasetId = Annotated[str, PathParam(max_length=64, description="The dataset's id.")]
+
+RAW_TYPES = (
+    "text/csv",
+    "text/tab-separated-values",
+    "text/plain",
+    "application/json",
+    "application/gzip",
+    "application/x-gzip",
+    "application/octet-stream",
+)
+
+_UPLOAD_BODY = {
+    "required": True,
+    "description": "A CSV, TSV or JSON file, plain or gzip; told apart by content, not by name.",
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+                    "name": {"type": "string", "maxLength": 255},
+                    "columns": {"type": "string", "description": "JSON; corrects types of columns."},
+                },
+            }
+        },
+        "text/csv": {"schema": {"type": "string"}, "example": "x,y\n0.1,a\n0.9,b\n"},
+        "application/json": {
+            "schema": {
+                "oneOf": [
+                    {"type": "array", "items": {"type": "object"}},
+                    {"type": "object"},
+                ]
+            },
+            "example": {"name": "tiny", "rows": [{"x": 0.1, "y": "a"}, {"x": 0.9, "y": "b"}]},
+        },
+    },
+}
+
+
+@routes.post(
+    "",
+    status_code=201,
+    response_model=DatasetAnswer,
+    summary="Upload a dataset",
+    openapi_extra={"requestBody": _UPLOAD_BODY},
+)
+async def create(
+    request: Request,
+    response: Response,
+    state: StateDep,
+    principal: PrincipalDep,
+    name: Annotated[str | None, Query(max_length=255, description="For a raw body.")] = None,
+) -> dict[str, Any]:
+    """Parse a file into typed columns and keep it. Types are inferred from all rows."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    upload = state.uploads.place()
+    try:
+        if kind == "multipart/form-data":
+            async with request.form(max_files=1, max_fields=10) as form:
+                name = _text(form, "name") or name
+                columns = service.corrections(_text(form, "columns"))
+                await run_in_threadpool(_save, form, upload)
+        elif kind in RAW_TYPES:
+            columns = {}
+            await _receive(request, upload, state.settings.max_upload_bytes)
+        else:
+            raise UnsupportedMediaType(f"Send multipart/form-data with a 'file', or {', '.join(RAW_TYPES)}.")
+        dataset = await run_in_threadpool(state.uploads.create, principal, upload, name, None, columns)
+    finally:
+        upload.unlink(missing_ok=True)
+    response.headers["Location"] = f"/v1/datasets/{dataset.id}"
+    return service.answer(dataset)
+
+
+def _text(form: FormData, name: str) -> str | None:
+    value = form.get(name)
+    if isinstance(value, UploadFile):
+        raise Invalid(f"{name}: expected text.", Fault(name, "wrong_type", "Expected text, got a file."))
+    return value
+
+
+def _save(form: FormData, upload: Path) -> None:
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        message = "The form has no file in its part 'file'."
+        raise Invalid(message, Fault("file", "missing_field", message, "curl -F file=@data.csv …"))
+    with upload.open("wb") as target:
+        while block := file.file.read(1 << 20):
+            target.write(block)
+
+
+async def _receive(request: Request, upload: Path, most: int) -> None:
+    """Stream the body to a file, counting."""
+    received = 0
+    with upload.open("wb") as target:
+        async for block in request.stream():
+            received += len(block)
+            if received > most:
+                raise TooLarge(f"The upload is larger than {most} bytes.")
+            target.write(block)  # a local file of the page cache: a hop to a thread would cost more
+
+
+@routes.get("", response_model=Page[DatasetAnswer], summary="List datasets")
+def listing(state: StateDep, principal: PrincipalDep, window: WindowDep) -> dict[str, Any]:
+    """Datasets of this project, newest first."""
+    with state.database.reading() as session:
+        rows, more = page(session, Dataset, principal.project_id, window)
+        data = [service.answer(row) for row in rows]
+    return listed(data, more)
+
+
+@routes.get("/{dataset_id}", response_model=DatasetAnswer, summary="Read a dataset")
+def read(dataset_id: DatasetId, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
+    """The dataset's columns and their profile."""
+    with state.database.reading() as session:
+        return service.answer(service.get(session, principal, dataset_id))
+
+
+@routes.patch("/{dataset_id}", response_model=DatasetAnswer, summary="Rename a dataset")
+def change(dataset_id: DatasetId, body: Renamed, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
+    """Change its name or metadata."""
+    with state.database.writing() as session:
+        dataset = service.get(session, principal, dataset_id, keep=True)
+        rename(dataset, body)
+        return service.answer(dataset)
+
+
+@routes.delete("/{dataset_id}", status_code=204, summary="Delete a dataset")
+def delete(dataset_id: DatasetId, state: StateDep, principal: PrincipalDep) -> None:
+    """Refused while an unfinished job uses it; finished jobs keep its SHA-256."""
+    with state.database.writing() as session:
+        service.delete(session, state.blobs, principal, dataset_id)
+
+
+@routes.get("/{dataset_id}/rows", response_model=RowsAnswer, summary="Read rows")
+def rows(
+    dataset_id: DatasetId,
+    state: StateDep,
+    principal: PrincipalDep,
+    after: Annotated[int, Query(ge=-1, lt=2**53, description="Row number before the page.")] = -1,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+) -> dict[str, Any]:
+    """Rows with their values; a missing one is null. Rows count from 0."""
+    with state.database.reading() as session:
+        dataset = service.get(session, principal, dataset_id)
+        source = parquet.source(session, state.blobs, state.cache, dataset)
+        data = parquet.rows(source, after + 1, limit)
+    last = after + len(data)
+    return {
+        "data": data,
+        "first_id": after + 1 if data else None,
+        "last_id": last if data else None,
+        "has_more": last + 1 < dataset.row_count,
+    }
+
+
+@routes.get(
+    "/{dataset_id}/content",
+    summary="Download as Parquet",
+    response_class=Response,
+    responses={200: {"content": {"application/vnd.apache.parquet": {}}}},
+)
+def content(dataset_id: DatasetId, state: StateDep, principal: PrincipalDep) -> Response:
+    """The typed columns, as one Parquet file."""
+    kind = "application/vnd.apache.parquet"
+    with state.database.reading() as session:
+        dataset = service.get(session, principal, dataset_id)
+        source = parquet.source(session, state.blobs, state.cache, dataset)
+    if isinstance(source, Path):
+        return FileResponse(source, media_type=kind, filename=f"{dataset.id}.parquet")
+    return Response(source.getvalue(), media_type=kind)

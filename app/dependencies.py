@@ -1,0 +1,152 @@
+"""The words that the routers speak: who asks, what the server has, and which part of a list is wanted."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.routing import APIRoute
+
+from app import strict_json
+from app.datasets.jail import Jail
+from app.datasets.service import Uploads
+from app.keys.service import Authenticator, Principal
+from app.schemas import Renamed
+from app.settings import Settings
+from app.storage.blobs import Blobs
+from app.storage.changes import Watch
+from app.storage.database import Database
+from app.storage.paging import Window
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What one running application has."""
+
+    settings: Settings
+    database: Database
+    blobs: Blobs
+    watch: Watch
+    jail: Jail
+    uploads: Uploads
+    authenticator: Authenticator
+    warm: Any
+
+    @property
+    def cache(self) -> Path:
+        return self.settings.data_dir / "cache"
+
+
+def state_of(request: Request) -> State:
+    state: State = request.app.state.chainrule
+    return state
+
+
+def principal_of(request: Request) -> Principal:
+    principal: Principal = request.scope["state"]["principal"]
+    return principal
+
+
+class Named(Protocol):
+    """A row with a client's own name and notes."""
+
+    name: Any
+    labels: Any
+
+
+StateDep = Annotated[State, Depends(state_of)]
+PrincipalDep = Annotated[Principal, Depends(principal_of)]
+
+LEAST_ROLE = {"GET": "read", "HEAD": "read", "OPTIONS": "read"}
+"""Every other method needs ``write``, unless its router names a role."""
+
+
+class Role:
+    """A dependency: the least role of a router whose methods do not tell it."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+
+    def __call__(self, principal: PrincipalDep) -> None:
+        principal.need(self.role)
+
+
+def method_role(request: Request, principal: PrincipalDep) -> None:
+    """The least role by method, for routers that name no other."""
+    principal.need(LEAST_ROLE.get(request.method, "write"))
+
+
+class StrictRequest(Request):
+    """A request whose JSON is RFC 8259's, and nothing beyond it."""
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            self._json = strict_json.loads(await self.body())
+        return self._json
+
+
+class StrictRoute(APIRoute):
+    """A route that reads JSON strictly."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        handler = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            return await handler(StrictRequest(request.scope, request.receive))
+
+        return strictly
+
+
+PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "The request cannot be served; the problem says why.", **PROBLEM},
+    "5XX": {"description": "The server cannot serve it now.", **PROBLEM},
+}
+
+
+def router(prefix: str, tag: str, role: str | None = None) -> APIRouter:
+    """A feature's router: strict JSON, problems, and a least role (by method unless given)."""
+    check = method_role if role is None else Role(role)
+    return APIRouter(
+        prefix=prefix,
+        tags=[tag],
+        route_class=StrictRoute,
+        dependencies=[Depends(check)],
+        responses=PROBLEMS,
+    )
+
+
+def window(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100, description="Most items of the page.")] = 20,
+    after: Annotated[
+        str | None,
+        Query(max_length=64, pattern="^[a-z0-9_]+$", description="Id of the item before the page."),
+    ] = None,
+    order: Annotated[Literal["asc", "desc"], Query(description="By time of creation.")] = "desc",
+    name: Annotated[str | None, Query(max_length=255, description="Only items of this name.")] = None,
+) -> Window:
+    labels = {
+        key[len("metadata[") : -1]: value
+        for key, value in request.query_params.items()
+        if key.startswith("metadata[") and key.endswith("]")
+    }
+    return Window(limit, after, order, {} if name is None else {"name": name}, labels)
+
+
+WindowDep = Annotated[Window, Depends(window)]
+
+
+def listed(data: list[dict[str, Any]], more: bool) -> dict[str, Any]:
+    """A page as clients see it."""
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    return {"data": data, "first_id": first, "last_id": last, "has_more": more}
+
+
+def rename(row: Named, body: Renamed) -> None:
+    """Apply a PATCH: only the fields that were sent."""
+    if "name" in body.model_fields_set:
+        row.name = body.name
+    if body.metadata is not None:
+        row.labels = body.metadata

@@ -1,0 +1,98 @@
+"""The outermost layer: a request id, a body limit and a valid key for everything but the probes."""
+
+import re
+import secrets
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import problems
+from app.errors import ChainruleError, TooLarge, Unauthenticated
+from app.keys.service import Authenticator, Principal
+from app.settings import Settings
+
+OPEN_PATHS = frozenset({"/livez", "/readyz"})
+UPLOAD_PATHS = frozenset({"/v1/datasets"})
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+
+
+class Gate:
+    """ASGI middleware: nothing behind it runs for a client without a key."""
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, settings: Settings) -> None:
+        self.app = app
+        self.authenticator = authenticator
+        self.settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        sent_id = headers.get(b"x-request-id", b"")
+        request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(12).encode()
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = request_id.decode()
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = {name for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", request_id),
+                    *(each for each in _HEADERS if each[0] not in present),
+                ]
+            await send(message)
+
+        try:
+            if scope["path"] not in OPEN_PATHS:
+                state["principal"] = await self._principal(headers)
+            self._limit(scope["path"], headers)
+        except ChainruleError as error:
+            await _refuse(error, scope, send_with_headers)
+            return
+        except SQLAlchemyError as error:
+            await _refuse(problems.unexpected(error), scope, send_with_headers)
+            return
+        await self.app(scope, receive, send_with_headers)
+
+    async def _principal(self, headers: dict[bytes, bytes]) -> Principal:
+        scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        token = token.strip()
+        project = headers.get(b"chainrule-project", b"").decode("latin-1")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated
+        principal = self.authenticator.remembered(token, project) or await run_in_threadpool(
+            self.authenticator.check, token, project
+        )
+        if principal is None:
+            raise Unauthenticated("This API key is unknown, expired or revoked.")
+        return principal
+
+    def _limit(self, path: str, headers: dict[bytes, bytes]) -> None:
+        # FastAPI would answer this in plain text, before any handler of ours.
+        limit = body_limit(path, self.settings)
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > limit:
+            raise TooLarge(f"The body is larger than {limit} bytes, the limit of this path.")
+
+
+def body_limit(path: str, settings: Settings) -> int:
+    """The most bytes that a body on this path may have."""
+    return settings.max_upload_bytes if path in UPLOAD_PATHS else settings.max_json_bytes
+
+
+async def _refuse(error: ChainruleError, scope: Scope, send: Send) -> None:
+    content = problems.body(error, scope["path"], scope["state"]["request_id"])
+    head = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"connection", b"close"),  # the body, if any, was not read
+        *((name.lower().encode(), value.encode()) for name, value in error.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": head})
+    await send({"type": "http.response.body", "body": content})

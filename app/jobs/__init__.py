@@ -1,0 +1,1 @@
+"""Jobs: one training run each, from the request to the model it leaves."""

@@ -1,0 +1,84 @@
+"""Engine plans from job rows, and engine snapshots as bytes."""
+
+import json
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from app.architectures.network import to_engine
+from app.engine import (
+    Adam,
+    Architecture,
+    EarlyStopping,
+    Epoch,
+    GradientDescent,
+    Momentum,
+    Parameters,
+    Plan,
+    Snapshot,
+)
+from app.storage.tables import Job
+
+OPTIMIZERS = {"gradient_descent": GradientDescent, "momentum": Momentum, "adam": Adam}
+
+
+def plan_of(job: Job, training_rows: int) -> Plan:
+    """The engine's plan of a resolved job."""
+    training = job.training
+    optimizer = dict(training["optimizer"])
+    kind = OPTIMIZERS[optimizer.pop("name")]
+    stopping = training["early_stopping"]
+    size = training["batch_size"]
+    return Plan(
+        architecture=to_engine(job.architecture),
+        cost=training["cost"],
+        optimizer=kind(**optimizer),
+        batch_size=training_rows if size == "full" else min(size, training_rows),
+        epochs=training["epochs"],
+        lambda_=training["weight_decay"],
+        seed=training["seed"],
+        shuffle=training["shuffle"],
+        dtype=training["dtype"],
+        early_stopping=None if stopping is None else EarlyStopping(**stopping),
+        metric="accuracy" if job.task == "classification" else "r2",
+    )
+
+
+def dump(snapshot: Snapshot, job_id: str, fence: int) -> bytes:
+    """Safetensors; job and fence are part of it, so that no two claims ever share a snapshot's bytes."""
+    arrays, scalars = snapshot.to_parts()
+    tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    state = json.dumps(scalars, sort_keys=True)
+    return save_tensors(tensors, metadata={"state": state, "job": job_id, "fence": str(fence)})
+
+
+def load(plan: Plan, content: bytes) -> Snapshot:
+    """What `dump` wrote, to the last bit."""
+    size = int.from_bytes(content[:8], "little")
+    metadata: dict[str, Any] = json.loads(content[8 : 8 + size])["__metadata__"]
+    return Snapshot.from_parts(plan, load_tensors(content), json.loads(metadata["state"]))
+
+
+def parameters_of(architecture: Architecture, content: bytes) -> Parameters:
+    """Only the parameters of a snapshot."""
+    tensors = load_tensors(content)
+    pairs = [(tensors[f"W{layer}"], tensors[f"b{layer}"]) for layer in range(1, architecture.n)]
+    return Parameters.of(architecture, pairs, tensors["W1"].dtype)
+
+
+def epoch_row(job_id: str, epoch: Epoch) -> dict[str, Any]:
+    """An engine epoch as a row of the ``epochs`` table."""
+    return {
+        "job_id": job_id,
+        "epoch": epoch.epoch,
+        "cost": epoch.cost,
+        "data_cost": epoch.data_cost,
+        "validation_cost": epoch.validation_cost,
+        "metrics": epoch.metrics,
+        "learning_rate": epoch.learning_rate,
+        "gradient_norm": epoch.gradient_norm,
+        "seconds": epoch.seconds,
+        "diverged": epoch.diverged,
+    }

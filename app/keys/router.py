@@ -1,0 +1,58 @@
+"""API keys, for administrators."""
+
+from typing import Annotated, Any
+
+from fastapi import Path, Response
+
+from app.dependencies import PrincipalDep, StateDep, listed, router
+from app.keys import service
+from app.keys.schemas import KeyAnswer, KeyCreate, NewKeyAnswer
+from app.schemas import Page
+from app.storage.tables import Key
+
+routes = router("/v1/keys", "keys", role="admin")
+
+KeyId = Annotated[str, Path(max_length=64, description="The key's id.")]
+
+
+def answer(key: Key, project: str) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "created_at": key.created_at,
+        "created_by": key.created_by,
+        "name": key.name,
+        "project": project,
+        "role": key.role,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }
+
+
+@routes.post("", status_code=201, response_model=NewKeyAnswer, summary="Make a key")
+def create(body: KeyCreate, response: Response, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
+    """Make a key for a project, which is made when it is new. The secret is shown once."""
+    with state.database.writing() as session:
+        key, secret = service.create(
+            session,
+            name=body.name,
+            role=body.role,
+            project=body.project,
+            created_by=principal.key_id,
+            expires_at=body.expires_at,
+        )
+        response.headers["Location"] = f"/v1/keys/{key.id}"
+        return {**answer(key, body.project), "secret": secret}
+
+
+@routes.get("", response_model=Page[KeyAnswer], summary="List keys")
+def listing(state: StateDep) -> dict[str, Any]:
+    """Every key of the server, newest first; no secrets."""
+    with state.database.reading() as session:
+        return listed([answer(key, project) for key, project in service.listing(session)], False)
+
+
+@routes.delete("/{key_id}", status_code=204, summary="Revoke a key")
+def revoke(key_id: KeyId, state: StateDep) -> None:
+    """The key is refused within a second."""
+    with state.database.writing() as session:
+        service.revoke(session, key_id)

@@ -1,0 +1,120 @@
+"""The one handler: from our errors, validation and HTTP errors to the one problem+json body (RFC 9457)."""
+
+import logging
+import re
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app import errors
+from app.errors import ChainruleError
+from app.storage.columns import to_json
+from app.validation import invalid
+
+log = logging.getLogger(__name__)
+
+BY_STATUS: dict[int, type[ChainruleError]] = {
+    400: errors.MalformedRequest,
+    401: errors.Unauthenticated,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.TooLarge,
+    415: errors.UnsupportedMediaType,
+    422: errors.Invalid,
+    503: errors.Unavailable,
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of this application a problem."""
+    app.add_exception_handler(ChainruleError, _ours)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(SQLAlchemyError, _unexpected)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def methods_of(app: FastAPI, path: str) -> list[str]:
+    """Every method that this path takes; a router alone names only those of one of its routes."""
+    found: set[str] = set()
+    for template, operations in app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", template), path):
+            found.update(method.upper() for method in operations)
+    return sorted(found)
+
+
+def body(error: ChainruleError, path: str, request_id: str) -> bytes:
+    """The problem document of an error."""
+    problem: dict[str, object] = {
+        "type": f"urn:chainrule:problem:{error.code}",
+        "title": error.title.rstrip("."),
+        "status": error.status,
+        "detail": error.detail,
+        "instance": path,
+        "code": error.code,
+        "errors": [
+            {"param": each.param, "code": each.code, "message": each.message, "hint": each.hint}
+            for each in error.faults
+        ],
+        "request_id": request_id,
+        **error.members,
+    }
+    return to_json(problem).encode("utf-8", "replace")
+
+
+def response(request: Request, error: ChainruleError) -> Response:
+    request_id = request.scope.get("state", {}).get("request_id", "")
+    return Response(
+        body(error, request.url.path, request_id),
+        status_code=error.status,
+        headers=error.headers,
+        media_type="application/problem+json",
+    )
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ChainruleError)
+    return response(request, error)
+
+
+async def _validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return response(request, invalid(error.errors(), error.body))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, ChainruleError):  # FastAPI wraps what reading a body raises
+        return response(request, error.__cause__)
+    family = BY_STATUS.get(error.status_code)
+    if family is None:
+        family = type("HttpError", (ChainruleError,), {"status": error.status_code, "code": "http_error"})
+        family.__doc__ = HTTPStatus(error.status_code).phrase
+    translated = family()
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        translated.detail = "There is nothing at this path."
+    translated.headers.update(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = methods_of(request.app, request.url.path)
+        translated.headers = {"Allow": ", ".join(allowed)}
+        translated.members = {"allowed": allowed}
+    return response(request, translated)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    return response(request, unexpected(error))
+
+
+def unexpected(error: Exception) -> ChainruleError:
+    """What a client may know of an exception that is not ours; the log has the rest."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
+        log.warning("the database cannot be reached: %s", type(error).__name__)
+        return errors.Unavailable("The database cannot be reached just now.")
+    log.error("unexpected error", exc_info=error)
+    return ChainruleError()

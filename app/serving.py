@@ -1,0 +1,116 @@
+"""``serve``: the API process, with its workers as descendants, from the first key to the last stream."""
+
+import asyncio
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+
+from app.dependencies import State
+from app.main import create_app, prepare
+from app.settings import Settings
+from app.storage.database import Database
+from app.worker.process import EmbeddedWorker
+from app.worker.surroundings import Surroundings
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 8.0
+
+
+class RefusesToStart(Exception):
+    """The settings would expose the server."""
+
+
+def surroundings(settings: Settings) -> Surroundings:
+    """The part of the settings that workers need."""
+    return Surroundings(
+        url=settings.url,
+        data_dir=settings.data_dir,
+        slots=settings.workers,
+        lease_seconds=settings.lease_seconds,
+        snapshot_seconds=settings.snapshot_seconds,
+    )
+
+
+def check_exposure(settings: Settings) -> None:
+    """Raise RefusesToStart for a public address without a key of the operator's, or without TLS."""
+    try:
+        public = not ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        public = settings.host != "localhost"
+    if not public:
+        return
+    if settings.admin_key is None:
+        raise RefusesToStart(f"{settings.host} is public: set CHAINRULE_ADMIN_KEY to a key of your own.")
+    if not settings.insecure_http:
+        raise RefusesToStart(
+            f"{settings.host} is public and this server speaks plain HTTP: put it behind a TLS proxy "
+            "and say --insecure-http."
+        )
+
+
+class Server(uvicorn.Server):
+    """Ends streams and starts draining workers as soon as it is asked to stop."""
+
+    def __init__(self, config: uvicorn.Config, state: State, worker: EmbeddedWorker | None) -> None:
+        super().__init__(config)
+        self.state = state
+        self.worker = worker
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self.state.watch.stop)
+        if self.worker is not None:
+            self.worker.begin_stop()
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; then finish requests, hand jobs back, and return."""
+    check_exposure(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.url)
+    prepare(settings, database)
+    application = create_app(settings, database)
+    config = uvicorn.Config(
+        application,
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_level="warning",
+        lifespan="on",
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=max(1, int(settings.shutdown_seconds)),
+    )
+    state: State = application.state.chainrule
+    worker = EmbeddedWorker(surroundings(settings), database) if settings.workers else None
+    server = Server(config, state, worker)
+    for each in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal once more when it is done
+        signal.signal(each, lambda *_: None)
+    listening = config.bind_socket()
+    if worker is not None:
+        database.nudge = worker.nudge
+        worker.start()
+    host, port = listening.getsockname()[:2]
+    address = f"[{host}]" if ":" in host else host
+    sys.stdout.write(f"Chainrule listens on http://{address}:{port}\n")
+    if settings.admin_key is None:
+        sys.stdout.write(f"The admin key is in {settings.admin_key_path}\n")
+    sys.stdout.flush()
+    try:
+        server.run(sockets=[listening])
+    finally:
+        if worker is not None:
+            worker.stop(DRAIN_SECONDS)
+        database.close()

@@ -1,0 +1,36 @@
+"""Keyset pages over ids, which sort by time of creation."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+Row = TypeVar("Row", bound=Any)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which part of a list is wanted."""
+
+    limit: int = 20
+    after: str | None = None
+    order: Literal["asc", "desc"] = "desc"
+    equal: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def page(session: Session, table: type[Row], project_id: str, window: Window) -> tuple[Sequence[Row], bool]:
+    """The rows of one project in that window, and whether there are more behind it."""
+    statement = sa.select(table).where(table.project_id == project_id)
+    for name, value in window.equal.items():
+        statement = statement.where(getattr(table, name) == value)
+    for name, value in window.labels.items():
+        statement = statement.where(table.labels[name].as_string() == value)
+    upward = window.order == "asc"
+    if window.after is not None:
+        statement = statement.where(table.id > window.after if upward else table.id < window.after)
+    statement = statement.order_by(table.id if upward else table.id.desc())
+    rows = session.scalars(statement.limit(window.limit + 1)).all()
+    return rows[: window.limit], len(rows) > window.limit

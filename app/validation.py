@@ -1,0 +1,82 @@
+"""From pydantic's errors to our own: where it is wrong, how, and what it is called here."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from app.errors import Fault, Invalid
+from app.vocabulary import FIELDS, VALUES
+
+
+def invalid(found: Iterable[Any], sent: object) -> Invalid:
+    """From pydantic's errors to ours; ``sent`` is the body, to tell its names from a union's tags."""
+    faults = [_fault(each, sent) for each in found]
+    first = faults[0]
+    where = f"{first.param}: " if first.param else ""
+    more = f" ({len(faults) - 1} more in 'errors'.)" if len(faults) > 1 else ""
+    return Invalid(f"{where}{first.message}{more}", *faults)
+
+
+_CODES = {
+    "missing": "missing_field",
+    "extra_forbidden": "unknown_field",
+    "finite_number": "not_finite",
+    "literal_error": "not_allowed",
+    "enum": "not_allowed",
+    "union_tag_invalid": "not_allowed",
+    "union_tag_not_found": "missing_field",
+}
+_MESSAGES = {
+    "missing": "This field is needed.",
+    "extra_forbidden": "There is no such field.",
+}
+
+
+def _fault(error: dict[str, Any], sent: object) -> Fault:
+    kind: str = error["type"]
+    param, name = _param(error["loc"], sent, kind)
+    if kind.endswith("_type") or kind.startswith(("int_", "float_", "bool_")):
+        code = "wrong_type"
+    elif "than" in kind or kind.startswith("too_") or kind.endswith(("_short", "_long")):
+        code = "out_of_range"
+    else:
+        code = _CODES.get(kind, "invalid")
+    message = _MESSAGES.get(kind) or str(error["msg"]).removeprefix("Value error, ").rstrip(".") + "."
+    return Fault(param, code, message, _hint(kind, name, error))
+
+
+def _hint(kind: str, name: str, error: dict[str, Any]) -> str | None:
+    if kind == "extra_forbidden" and name.lower() in FIELDS:
+        return f"Here this is called {FIELDS[name.lower()]}."
+    value = error.get("input")
+    context = error.get("ctx", {})
+    if kind == "union_tag_invalid" and isinstance(value, dict):
+        value = value.get(str(context.get("discriminator", "")).strip("'"))
+    expected = re.findall(r"'([^']+)'", str(context.get("expected", context.get("expected_tags", ""))))
+    if value == "softmax" and expected:
+        return "softmax stands only in the output layer, with the cost cross_entropy."
+    if isinstance(value, str) and expected:
+        meant = VALUES.get(value.lower())
+        near = [meant] if meant in expected else difflib.get_close_matches(value.lower(), expected, 1)
+        return f"Did you mean '{near[0]}'?" if near else None
+    return None
+
+
+def _param(loc: tuple[int | str, ...], sent: object, kind: str) -> tuple[str, str]:
+    """``('body', 'layers', 1, 'units')`` as ``layers[1].units``, and its last name."""
+    place, rest = loc[0], list(loc[1:])
+    here, path, name = sent if place == "body" else None, "", ""
+    for index, step in enumerate(rest):
+        last = index == len(rest) - 1
+        if isinstance(step, int):
+            path += f"[{step}]" if place == "body" and kind != "json_invalid" else ""
+            here = here[step] if isinstance(here, list) and step < len(here) else None
+            continue
+        known = isinstance(here, dict) and step in here
+        if place == "body" and not known and not (last and kind == "missing"):
+            continue  # a union's tag, not a name that the client sent
+        name = step
+        path += f".{step}" if path else step
+        here = here[step] if isinstance(here, dict) and step in here else None
+    return path, name

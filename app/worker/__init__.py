@@ -1,0 +1,1 @@
+"""The worker: a supervisor that owns the leases, and the trainers that it starts and stops."""

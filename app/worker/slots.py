@@ -1,0 +1,89 @@
+"""One slot of a supervisor: a warm trainer process and the claim that it is working on."""
+
+import multiprocessing
+import os
+import signal
+import time
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from app.jobs.queue import Claim
+from app.worker import trainer
+from app.worker.surroundings import Surroundings
+from app.worker.trainer import Wish
+
+GRACE_SECONDS = 0.5
+"""A trainer that is asked to stop and has not done so by then is killed; its last snapshot stands."""
+
+_spawn = multiprocessing.get_context("spawn")
+
+
+class Slot:
+    """Starts a trainer at once; `assign` gives it work, `ask` tells it to stop."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self.claim: Claim | None = None
+        self.wish = Wish.GO_ON
+        self.kill_at: float | None = None
+        self._start()
+
+    def _start(self) -> None:
+        self.connection, theirs = _spawn.Pipe()
+        self._shared_wish: Any = _spawn.RawValue("i", Wish.GO_ON)
+        self.process: BaseProcess = _spawn.Process(
+            target=trainer.main, args=(theirs, self._shared_wish, self._surroundings), name="trainer"
+        )
+        self.process.start()
+        theirs.close()
+        self.claim, self.wish, self.kill_at = None, Wish.GO_ON, None
+        self.ready = False
+
+    @property
+    def waitable(self) -> Connection:
+        return self.connection
+
+    @property
+    def idle(self) -> bool:
+        return self.ready and self.claim is None
+
+    def assign(self, claim: Claim) -> None:
+        self.wish, self.kill_at = Wish.GO_ON, None
+        self._shared_wish.value = Wish.GO_ON
+        self.claim = claim
+        self.connection.send(claim)
+
+    def ask(self, wish: Wish, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Tell the trainer to stop, once; `overdue` says when it did not listen."""
+        if self.wish == Wish.GO_ON and self.claim is not None:
+            self.wish = wish
+            self._shared_wish.value = wish
+            self.kill_at = time.monotonic() + grace_seconds
+
+    @property
+    def overdue(self) -> bool:
+        return self.kill_at is not None and time.monotonic() >= self.kill_at
+
+    def receive(self) -> str | None:
+        """The trainer's word on its claim; None when it has died."""
+        try:
+            word: str = self.connection.recv()
+        except (EOFError, OSError):
+            return None
+        if word == "ready":
+            self.ready = True
+        else:
+            self.claim = None
+        return word
+
+    def kill(self) -> None:
+        if self.process.pid is not None and self.process.exitcode is None:
+            os.kill(self.process.pid, signal.SIGKILL)
+        self.process.join()
+        self.connection.close()
+
+    def restart(self) -> None:
+        """A new trainer in place of one that is dead, or is to be."""
+        self.kill()
+        self._start()

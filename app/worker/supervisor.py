@@ -1,0 +1,208 @@
+"""The supervisor: claims jobs for its slots, renews their leases, and stops or replaces trainers."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import IO, Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.jobs import queue
+from app.jobs.queue import Claim
+from app.storage.changes import Changes
+from app.storage.columns import now
+from app.storage.tables import Job, Worker
+from app.worker import endings
+from app.worker.slots import Slot
+from app.worker.surroundings import Surroundings
+from app.worker.trainer import Wish
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.25
+BEAT_SECONDS = 1.0
+DRAIN_SECONDS = 4.0
+
+
+class Supervisor:
+    """``nudges``: a descriptor that is readable when there may be work; its end means our parent's end."""
+
+    def __init__(self, worker_id: str, surroundings: Surroundings, nudges: int | None = None) -> None:
+        self.id = worker_id
+        self.surroundings = surroundings
+        self.nudges = nudges
+        self.database = surroundings.database()
+        self.blobs = surroundings.blobs(self.database)
+        self.changes = Changes(self.database)
+        self.slots = [Slot(surroundings) for _ in range(surroundings.slots)]
+        self.stopping = False
+        self.beat_due = 0.0
+        self.beaten_at = time.monotonic()
+        self.lock: IO[str] | None = None
+
+    def run(self) -> None:
+        """Work until SIGTERM, SIGINT or the end of ``nudges``; then hand every job back and go."""
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, self._stop)
+        self.lock = _lock(self.surroundings.locks, self.id)
+        self._register()
+        try:
+            while not self.stopping:
+                with self._database_may_be_away():
+                    self._wait()
+                    self._turn()
+            self._drain()
+        finally:
+            self._leave()
+
+    def _stop(self, *_: object) -> None:
+        self.stopping = True
+
+    def _register(self) -> None:
+        with self.database.writing() as session:
+            row = {
+                "id": self.id,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "slots": len(self.slots),
+                "busy": 0,
+                "started_at": now(),
+                "seen_at": self.database.clock(session),
+            }
+            session.execute(sa.insert(Worker).values(row))
+
+    @contextlib.contextmanager
+    def _database_may_be_away(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            log.warning("the database cannot be reached: %s", type(error).__name__)
+            if time.monotonic() - self.beaten_at > self.surroundings.lease_seconds * 2 / 3:
+                for slot in self.slots:  # their leases may be gone before we can renew them
+                    if slot.claim is not None:
+                        slot.restart()
+            time.sleep(LOOK_SECONDS)
+
+    def _wait(self) -> None:
+        """Until a trainer speaks or dies, somebody nudges us, or it is time to look anyway."""
+        watched: list[Any] = [slot.waitable for slot in self.slots]
+        listening = self.changes.fileno()
+        watched += [each for each in (self.nudges, listening) if each is not None]
+        pause = LOOK_SECONDS
+        if self.nudges is None and listening is None:
+            pause = 0.02  # a worker of its own beside a SQLite file: look at its data_version
+        speaking = wait(watched, pause)
+        if self.nudges in speaking and not os.read(self.nudges, 4096):
+            self.stopping = True
+        for slot in self.slots:
+            if slot.waitable in speaking:
+                self._hear(slot)
+
+    def _hear(self, slot: Slot) -> None:
+        claim = slot.claim
+        word = slot.receive()
+        if word is None:
+            self._bury(slot, claim)
+        elif word == "released" and claim is not None:
+            queue.release(self.database, claim, crashed=False)
+
+    def _bury(self, slot: Slot, claim: Claim | None) -> None:
+        log.warning("trainer %s died", slot.process.pid)
+        asked = slot.wish
+        slot.restart()
+        if claim is None:
+            return
+        if asked == Wish.CANCEL:
+            endings.cancel(self.database, self.blobs, claim, self.surroundings.lease_seconds)
+        else:
+            queue.release(self.database, claim, crashed=asked == Wish.GO_ON)
+
+    def _turn(self) -> None:
+        changed = self.changes.poll()
+        moment = time.monotonic()
+        if moment >= self.beat_due:
+            self._beat()
+            self.beat_due = moment + BEAT_SECONDS
+            self._free_the_dead()
+            for claim in queue.lapsed_cancellations(self.database):
+                endings.cancel(self.database, self.blobs, claim, self.surroundings.lease_seconds)
+        elif changed or self.nudges is not None:
+            self._look_for_wishes()
+        for slot in self.slots:
+            if slot.overdue:
+                self._bury(slot, slot.claim)
+        idle = [slot for slot in self.slots if slot.idle]
+        if idle:
+            lease = self.surroundings.lease_seconds
+            claims = queue.claim(self.database, self.id, len(idle), lease)
+            for slot, claim in zip(idle, claims, strict=False):
+                slot.assign(claim)
+
+    def _claims(self) -> list[Claim]:
+        return [slot.claim for slot in self.slots if slot.claim is not None]
+
+    def _beat(self) -> None:
+        lease = self.surroundings.lease_seconds
+        wanted = queue.heartbeat(self.database, self.id, self._claims(), lease)
+        self.beaten_at = time.monotonic()
+        self._follow(wanted)
+
+    def _look_for_wishes(self) -> None:
+        claims = self._claims()
+        if not claims:
+            return
+        with self.database.reading() as session:
+            rows = session.execute(
+                sa.select(Job.id, Job.fence, Job.want).where(Job.id.in_([each.job_id for each in claims]))
+            ).all()
+        fences = {each.job_id: each.fence for each in claims}
+        self._follow({row.id: row.want for row in rows if row.fence == fences[row.id]})
+
+    def _follow(self, wanted: dict[str, str]) -> None:
+        for slot in self.slots:
+            if slot.claim is not None and wanted.get(slot.claim.job_id) == "cancel":
+                slot.ask(Wish.CANCEL)
+
+    def _free_the_dead(self) -> None:
+        """The kernel drops a dead process's lock at once: no need to wait for its leases to run out."""
+        for path in self.surroundings.locks.glob("*.lock"):
+            if path.stem == self.id:
+                continue
+            with contextlib.suppress(OSError), path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                queue.free(self.database, path.stem, crashed=True)
+                path.unlink(missing_ok=True)
+
+    def _drain(self) -> None:
+        self.nudges = None
+        for slot in self.slots:
+            slot.ask(Wish.RELEASE, DRAIN_SECONDS)
+        while any(slot.claim is not None and not slot.overdue for slot in self.slots):
+            with self._database_may_be_away():
+                self._wait()
+
+    def _leave(self) -> None:
+        for slot in self.slots:
+            slot.kill()
+        with contextlib.suppress(SQLAlchemyError):
+            queue.free(self.database, self.id, crashed=False)
+        self.changes.close()
+        self.database.close()
+        if self.lock is not None:
+            Path(self.lock.name).unlink(missing_ok=True)
+            self.lock.close()
+
+
+def _lock(directory: Path, worker_id: str) -> IO[str]:
+    directory.mkdir(parents=True, exist_ok=True)
+    file = (directory / f"{worker_id}.lock").open("w")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file

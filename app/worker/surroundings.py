@@ -1,0 +1,53 @@
+"""What supervisor and trainer need from outside, as plain values that a spawned process can be given."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.storage.blobs import Blobs
+from app.storage.database import Database
+
+ONE_BLAS_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+"""Two BLAS threads round differently than one: the same bits everywhere need one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    url: str
+    data_dir: Path
+    slots: int
+    lease_seconds: float
+    snapshot_seconds: float
+
+    def database(self) -> Database:
+        return Database(self.url, pool_size=2)
+
+    def blobs(self, database: Database) -> Blobs:
+        return Blobs(database, self.data_dir / "blobs")
+
+    @property
+    def cache(self) -> Path:
+        return self.data_dir / "cache"
+
+    @property
+    def locks(self) -> Path:
+        return self.data_dir / "workers"
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends (Linux only)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        set_parent_death_signal, kill = 1, 9
+        ctypes.CDLL(None).prctl(set_parent_death_signal, kill)
+
+
+def pin_blas() -> None:
+    """Ask for one BLAS thread; to be called before NumPy is imported, children inherit it."""
+    os.environ.update(ONE_BLAS_THREAD)

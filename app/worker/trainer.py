@@ -1,0 +1,224 @@
+"""A trainer process: takes one claim after the other and trains each job from where it stands to its end."""
+
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable
+from enum import IntEnum
+from multiprocessing.connection import Connection
+from typing import Any
+
+from app.engine import Diverged, Epoch, Finished, Parameters, Progress, Snapshot, train
+from app.errors import LeaseLost
+from app.jobs import history, snapshots
+from app.jobs.queue import Claim
+from app.jobs.states import State
+from app.models import records
+from app.storage.blobs import Blobs, Staged
+from app.storage.database import Database
+from app.worker.material import Materials, Run
+from app.worker.surroundings import Surroundings, die_with_parent
+
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 0.25
+SNAPSHOT_SHARE = 50
+"""Writing snapshots takes at most one part in so many of the training time."""
+
+
+class Wish(IntEnum):
+    """What the supervisor wants of a running trainer."""
+
+    GO_ON = 0
+    CANCEL = 1
+    RELEASE = 2
+
+
+def main(connection: Connection, wish: Any, surroundings: Surroundings) -> None:
+    """The life of a trainer process: it obeys its pipe, and dies with its supervisor."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C to the group must not cost the snapshot
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    die_with_parent()
+    database = surroundings.database()
+    blobs = surroundings.blobs(database)
+    materials = Materials(database, blobs, surroundings.cache)
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        connection.send("ready")
+        while True:
+            claim: Claim = connection.recv()
+            trainer = Trainer(database, blobs, claim, surroundings, lambda: Wish(wish.value))
+            connection.send(trainer.run(materials))
+
+
+class Trainer:
+    """One claim: trains, records, and brings the job to one end."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        claim: Claim,
+        surroundings: Surroundings,
+        wish: Callable[[], Wish],
+    ) -> None:
+        self.database = database
+        self.blobs = blobs
+        self.claim = claim
+        self.patience = surroundings.lease_seconds
+        self.snapshot_seconds = surroundings.snapshot_seconds
+        self.wish = wish
+        self.rows: list[dict[str, Any]] = []
+        self.snapshot_cost = 0.0
+
+    def run(self, materials: Materials) -> str:
+        """Train the job; return ``finished``, ``released`` or ``lost``."""
+        try:
+            run = materials.load(self.claim)
+            return self._train(run)
+        except LeaseLost:
+            return "lost"
+        except MemoryError:
+            return self._fail("out_of_memory", "The job needs more memory than this worker has.")
+        except Exception:
+            log.exception("job %s failed", self.claim.job_id)
+            return self._fail("internal_error", "The trainer met an unexpected condition.")
+
+    def _train(self, run: Run) -> str:
+        snapshot_due = time.monotonic() + self.snapshot_seconds
+        flush_due = time.monotonic() + FLUSH_SECONDS
+        reports = train(run.snapshot, run.data, run.plan)
+        try:
+            for report in reports:
+                if isinstance(report, Finished):
+                    return self._succeed(run, report)
+                if isinstance(report, Epoch):
+                    self.rows.append(snapshots.epoch_row(self.claim.job_id, report))
+                wish = self.wish()
+                if wish == Wish.CANCEL:
+                    return self._cancel(run, report.snapshot())
+                moment = time.monotonic()
+                if wish == Wish.RELEASE or moment >= snapshot_due:
+                    self._write_snapshot(run, report)
+                    flush_due = time.monotonic() + FLUSH_SECONDS
+                    snapshot_due = time.monotonic() + self._snapshot_pause()
+                elif moment >= flush_due:
+                    self._write_epochs()
+                    flush_due = time.monotonic() + FLUSH_SECONDS
+                if wish == Wish.RELEASE:
+                    return "released"
+        except Diverged as diverged:
+            return self._diverge(diverged)
+        raise AssertionError("training ended without an end")
+
+    def _snapshot_pause(self) -> float:
+        return max(self.snapshot_seconds, SNAPSHOT_SHARE * self.snapshot_cost)
+
+    def _write_epochs(self) -> None:
+        if self.rows:
+            self._write(lambda session: history.record(session, self.blobs, self.claim, self.rows))
+            self.rows = []
+
+    def _write_snapshot(self, run: Run, report: Epoch | Progress) -> None:
+        start = time.monotonic()
+        snapshot = report.snapshot()
+        content = self.blobs.stage(snapshots.dump(snapshot, self.claim.job_id, self.claim.fence))
+        place = (snapshot.epoch, snapshot.step, content)
+        replaced = self._write(
+            lambda session: history.record(
+                session,
+                self.blobs,
+                self.claim,
+                self.rows,
+                place,
+                encoding=run.encoding.to_json(),
+                fingerprint=run.fingerprint,
+            )
+        )
+        self.rows = []
+        self._forget(replaced)
+        self.snapshot_cost = time.monotonic() - start
+
+    def _succeed(self, run: Run, finished: Finished) -> str:
+        result = {
+            "epochs": self._epochs(run),
+            "cost": finished.cost,
+            "data_cost": finished.data_cost,
+            "validation_cost": finished.validation_cost,
+            "best_epoch": finished.best_epoch,
+            "stop_reason": finished.stop_reason,
+            "metrics": run.measure(finished.parameters),
+        }
+        return self._finish(run, State.SUCCEEDED, finished.parameters, result)
+
+    def _cancel(self, run: Run, snapshot: Snapshot) -> str:
+        result = {
+            "epochs": self._epochs(run),
+            **run.costs(snapshot.parameters),
+            "best_epoch": snapshot.best.epoch,
+            "stop_reason": "cancelled",
+            "metrics": run.measure(snapshot.parameters),
+        }
+        return self._finish(run, State.CANCELLED, snapshot.parameters, result)
+
+    def _epochs(self, run: Run) -> int:
+        return int(self.rows[-1]["epoch"]) if self.rows else run.epochs_recorded()
+
+    def _finish(self, run: Run, state: State, parameters: Parameters, result: dict[str, Any]) -> str:
+        staged = records.stage(self.blobs, parameters)
+        self._end(run, state, result=result, model=(parameters, staged))
+        return "finished"
+
+    def _diverge(self, diverged: Diverged) -> str:
+        self.rows.append(snapshots.epoch_row(self.claim.job_id, diverged.row))
+        result = {"epochs": diverged.epoch, "cost": None, "stop_reason": "diverged", "metrics": None}
+        message = f"The cost of epoch {diverged.epoch} is not finite."
+        error = {
+            "code": "diverged",
+            "message": message,
+            "param": "training.optimizer.learning_rate",
+            "hint": "Lower the learning rate, or standardize the features.",
+        }
+        self._end(None, State.FAILED, result=result, error=error)
+        return "finished"
+
+    def _fail(self, code: str, message: str) -> str:
+        error = {"code": code, "message": message, "param": None, "hint": None}
+        try:
+            self._end(None, State.FAILED, error=error)
+        except LeaseLost:
+            return "lost"
+        return "finished"
+
+    def _end(
+        self,
+        run: Run | None,
+        state: State,
+        *,
+        result: dict[str, Any] | None = None,
+        error: dict[str, Any] | None = None,
+        model: tuple[Parameters, Staged] | None = None,
+    ) -> None:
+        facts: dict[str, Any] = (
+            {} if run is None else {"encoding": run.encoding.to_json(), "fingerprint": run.fingerprint}
+        )
+
+        def unit(session: Any) -> str | None:
+            history.record(session, self.blobs, self.claim, self.rows, **facts)
+            return history.finish(
+                session, self.blobs, self.claim, state, result=result, error=error, model=model
+            )
+
+        self._forget(self._write(unit))
+
+    def _write(self, unit: Callable[[Any], str | None]) -> str | None:
+        def announced(session: Any) -> str | None:
+            self.database.announce(session)
+            return unit(session)
+
+        return self.database.patiently(announced, self.patience)
+
+    def _forget(self, replaced: str | None) -> None:
+        # A snapshot's bytes are this claim's own, so its file can go without waiting for the sweep.
+        if replaced is not None and self.database.is_sqlite:
+            self.blobs.path(replaced).unlink(missing_ok=True)
