@@ -88,6 +88,13 @@ class Conflict(ChainruleError):
         self.members = {"allowed": list(allowed)}
 
 
+class Gone(ChainruleError):
+    """What this needs was there once, and has been deleted."""
+
+    status = 410
+    code = "gone"
+
+
 class TooLarge(ChainruleError):
     """The request is larger than this server takes."""
 

@@ -44,12 +44,11 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        max_body_size=max(settings.max_json_bytes, settings.max_upload_bytes),
         redirect_slashes=False,
     )
     application.state.chainrule = state
     problems.install(application)
-    routes.include(application)
+    routes.include(application, settings)
     application.add_middleware(Gate, authenticator=state.authenticator, settings=settings)
     _describe(application)
     return application

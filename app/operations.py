@@ -12,6 +12,7 @@ from app.dependencies import PROBLEMS, State, StateDep, router
 from app.errors import Unavailable
 from app.schemas import Answer, Time
 from app.storage import migration
+from app.storage.columns import clock
 from app.storage.tables import Worker
 
 probes = APIRouter(tags=["operations"], responses=PROBLEMS)
@@ -82,8 +83,8 @@ def _look(state: State) -> int:
 
 def _alive(state: State) -> list[dict[str, Any]]:
     with state.database.reading() as session:
-        clock = state.database.clock(session)
-        seen = sa.select(Worker).where(Worker.seen_at >= clock - SILENT_SECONDS).order_by(Worker.id)
+        silent = (clock() - Worker.seen_at).label("silent")
+        seen = sa.select(Worker, silent).where(silent < SILENT_SECONDS).order_by(Worker.id)
         return [
             {
                 "id": row.id,
@@ -92,9 +93,9 @@ def _alive(state: State) -> list[dict[str, Any]]:
                 "slots": row.slots,
                 "busy": row.busy,
                 "started_at": row.started_at,
-                "seen_seconds_ago": max(0.0, clock - row.seen_at),
+                "seen_seconds_ago": max(0.0, seconds),
             }
-            for row in session.scalars(seen)
+            for row, seconds in session.execute(seen)
         ]
 
 

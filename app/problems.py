@@ -24,6 +24,7 @@ BY_STATUS: dict[int, type[ChainruleError]] = {
     403: errors.Forbidden,
     404: errors.NotFound,
     405: errors.MethodNotAllowed,
+    410: errors.Gone,
     413: errors.TooLarge,
     415: errors.UnsupportedMediaType,
     422: errors.Invalid,

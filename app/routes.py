@@ -9,6 +9,7 @@ from app.jobs import router as jobs
 from app.keys import router as keys
 from app.models import router as models
 from app.predictions import router as predictions
+from app.settings import Settings
 
 ROUTERS = (
     operations.probes,
@@ -24,6 +25,8 @@ ROUTERS = (
 )
 
 
-def include(application: FastAPI) -> None:
+def include(application: FastAPI, settings: Settings) -> None:
+    """Add them all; uploads may be larger than any other body."""
     for each in ROUTERS:
-        application.include_router(each)
+        limit = settings.max_upload_bytes if each is datasets.routes else settings.max_json_bytes
+        application.include_router(each, max_body_size=limit)

@@ -6,13 +6,17 @@ import logging
 import signal
 import socket
 import sys
+import threading
 from types import FrameType
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
+from app.datasets import content
 from app.dependencies import State
 from app.main import create_app, prepare
 from app.settings import Settings
+from app.storage.blobs import GRACE_SECONDS
 from app.storage.database import Database
 from app.worker.process import EmbeddedWorker
 from app.worker.surroundings import Surroundings
@@ -20,6 +24,7 @@ from app.worker.surroundings import Surroundings
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 8.0
+HOUSEKEEPING_SECONDS = 600.0
 
 
 class RefusesToStart(Exception):
@@ -75,6 +80,25 @@ class Server(uvicorn.Server):
             self.worker.begin_stop()
 
 
+class Housekeeping(threading.Thread):
+    """Takes away files that nothing names any more, at the start and every ten minutes."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(name="housekeeping", daemon=True)
+        self._state = state
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while True:
+            try:
+                self._state.blobs.sweep()
+                content.sweep(self._state.database, self._state.cache, GRACE_SECONDS)
+            except (SQLAlchemyError, OSError):
+                log.warning("housekeeping was put off", exc_info=True)
+            if self.over.wait(HOUSEKEEPING_SECONDS):
+                return
+
+
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish requests, hand jobs back, and return."""
     check_exposure(settings)
@@ -99,9 +123,12 @@ def serve(settings: Settings) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal once more when it is done
         signal.signal(each, lambda *_: None)
     listening = config.bind_socket()
+    listening.listen(config.backlog)  # before we say so
     if worker is not None:
         database.nudge = worker.nudge
         worker.start()
+    housekeeping = Housekeeping(state)
+    housekeeping.start()
     host, port = listening.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
     sys.stdout.write(f"Chainrule listens on http://{address}:{port}\n")
@@ -111,6 +138,7 @@ def serve(settings: Settings) -> None:
     try:
         server.run(sockets=[listening])
     finally:
+        housekeeping.over.set()
         if worker is not None:
             worker.stop(DRAIN_SECONDS)
         database.close()

@@ -175,6 +175,8 @@ def compare(
             for _ in range(requests // 11):
                 connection.sendall(message)
                 answer = connection.recv(65536)
+                while b"\r\n\r\n" not in answer or not answer.endswith(b"}"):
+                    answer += connection.recv(65536)
                 assert answer.startswith(b"HTTP/1.1 200"), answer
             rates[index].append((requests // 11) / (time.perf_counter() - start))
     for connection, _ in ends:

@@ -3,16 +3,19 @@
 import os
 import secrets
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 
 from app.datasets.encoding import class_codes
 from app.datasets.jail import Jail
 from app.datasets.split import Split, split
 from app.datasets.table import Table, load
+from app.errors import Gone
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.tables import Dataset
@@ -36,7 +39,10 @@ def keep_table(table: Path, cache_dir: Path, sha256: str) -> None:
 
 
 def table_of(database: Database, blobs: Blobs, cache_dir: Path, dataset_id: str, sha256: str) -> Table:
-    """The dataset's table, memory-mapped; rebuilt in a jailed child where this host has never seen it."""
+    """The dataset's table, memory-mapped; rebuilt in a jailed child where this host has never seen it.
+
+    Raises Gone when the dataset was deleted.
+    """
     place = cached_table(cache_dir, sha256)
     if not place.exists():
         _rebuild(database, blobs, cache_dir, dataset_id, sha256)
@@ -48,13 +54,26 @@ def _rebuild(database: Database, blobs: Blobs, cache_dir: Path, dataset_id: str,
     with tempfile.TemporaryDirectory(dir=cache_dir) as name:
         directory = Path(name)
         with database.reading() as session:
-            dataset = session.get_one(Dataset, dataset_id)
+            dataset = session.get(Dataset, dataset_id)
+            if dataset is None:
+                raise Gone("The dataset has been deleted.")
             blobs.copy(session, dataset.content, directory / "copy.parquet")
         jail = Jail(keep_spare=False)
         try:
             keep_table(jail.rebuild(directory / "copy.parquet", directory), cache_dir, sha256)
         finally:
             jail.close()
+
+
+def sweep(database: Database, cache_dir: Path, grace_seconds: float) -> None:
+    """Delete what the cache keeps of datasets that are gone, and leftovers of interrupted uploads."""
+    old = time.time() - grace_seconds
+    with database.reading() as session:
+        known = set(session.scalars(sa.select(Dataset.sha256)))
+        known |= set(session.scalars(sa.select(Dataset.content)))
+    for path in cache_dir.glob("*.*"):
+        if path.name.partition(".")[0] not in known and path.stat().st_mtime < old:
+            path.unlink(missing_ok=True)
 
 
 def split_of(table: Table, targets: Sequence[str], task: str, training: Mapping[str, Any]) -> Split:

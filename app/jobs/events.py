@@ -8,9 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.storage.columns import new_id, now
-from app.storage.tables import Epoch, Event, Job
+from app.storage.tables import Epoch, Event, Job, core
 
 EPOCHS_PER_EVENT = 500
+
+INSERT = sa.insert(core(Event))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,13 @@ def append(session: Session, job_id: str, entries: Sequence[Entry]) -> None:
     )
     last = session.scalar(grown)
     assert last is not None
+    insert(session, job_id, last - len(entries) + 1, entries)
+
+
+def insert(session: Session, job_id: str, first: int, entries: Sequence[Entry]) -> None:
+    """Write the entries as ``first``, ``first`` + 1, …; the caller counts them in the job's row."""
+    if not entries:
+        return
     moment = now()
     rows = [
         {
@@ -47,9 +56,9 @@ def append(session: Session, job_id: str, entries: Sequence[Entry]) -> None:
             "message": entry.message,
             "data": entry.data,
         }
-        for seq, entry in enumerate(entries, last - len(entries) + 1)
+        for seq, entry in enumerate(entries, first)
     ]
-    session.execute(sa.insert(Event), rows)
+    session.execute(INSERT, rows)
 
 
 def epoch_entries(first: int, last: int) -> list[Entry]:

@@ -1,6 +1,7 @@
 """What a worker writes: epochs, snapshots and endings, each in one transaction that its fence guards."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,114 +10,122 @@ from sqlalchemy.orm import Session
 from app.engine import Parameters
 from app.jobs import events, queue
 from app.jobs.events import Entry
-from app.jobs.queue import Claim
+from app.jobs.queue import Claim, Held
 from app.jobs.states import State
 from app.models import records
 from app.storage.blobs import Blobs, Staged
 from app.storage.columns import now
-from app.storage.tables import Epoch, Job, Snapshot
+from app.storage.tables import Epoch, Job, Snapshot, core
+
+INSERT_EPOCHS = sa.insert(core(Epoch))
 
 RECOMPUTED = ("cost", "data_cost", "validation_cost", "metrics", "learning_rate", "gradient_norm", "diverged")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A snapshot: ``epoch`` epochs are complete, and ``step`` steps of the next one."""
+
+    epoch: int
+    step: int
+    content: Staged
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A job's one end. ``model`` is what it leaves, if anything, encoded by ``encoding``."""
+
+    state: State
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    model: tuple[Parameters, Staged] | None = None
+    encoding: dict[str, Any] | None = None
 
 
 def record(
     session: Session,
     blobs: Blobs,
     claim: Claim,
-    rows: Sequence[dict[str, Any]],
-    snapshot: tuple[int, int, Staged] | None = None,
+    rows: Sequence[dict[str, Any]] = (),
+    place: Place | None = None,
+    ending: tuple[Job, Ending] | None = None,
     **values: object,
 ) -> str | None:
-    """Write epochs, and the snapshot (epoch, step, content) to go on from, or nothing at all.
+    """Write epochs, the snapshot to go on from, and the end of the job: all of it, or nothing at all.
 
-    ``values`` are further columns of the job. Returns the content of the snapshot that was replaced and
-    that nothing names any more. Raises LeaseLost when another worker holds the job.
+    ``values`` are further columns of the job. Returns the content of the snapshot that nothing names any
+    more. Raises LeaseLost when another worker holds the job. Run a second time, it changes nothing.
     """
+    held = queue.hold(session, claim)
+    entries = _write_epochs(session, claim, rows, held)
     if rows:
-        values |= {"epochs_completed": rows[-1]["epoch"], "progress_at": now()}
-    if snapshot is not None:
+        values |= {"epochs_completed": max(held.epochs_completed, rows[-1]["epoch"]), "progress_at": now()}
+    unnamed = None
+    if place is not None:
         values |= {"crashes": 0}
-    queue.hold(session, claim, **values)
-    _write_epochs(session, claim, rows)
-    return None if snapshot is None else _write_snapshot(session, blobs, claim, *snapshot)
+        unnamed = _write_snapshot(session, blobs, claim, place, held.snapshot)
+    if ending is not None:
+        job, end = ending
+        model_id = None
+        if end.model is not None:
+            model_id = records.add(session, blobs, job, *end.model, end.encoding or {}, end.result or {})
+            values |= {"model_id": model_id}
+        values |= {"status": end.state, "result": end.result, "error": end.error, "finished_at": now()}
+        values |= {"worker_id": None, "lease_until": 0.0}
+        entries.append(_ending(end, model_id))
+        if end.state != State.FAILED:  # one that has failed may be looked into, from its last snapshot
+            unnamed = _drop_snapshot(session, blobs, claim, held.snapshot)
+    events.insert(session, claim.job_id, held.event_count + 1, entries)
+    values |= {"event_count": held.event_count + len(entries)}
+    session.execute(sa.update(Job).where(Job.id == claim.job_id).values(values))
+    return unnamed
 
 
-def _write_epochs(session: Session, claim: Claim, rows: Sequence[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    first, last = rows[0]["epoch"], rows[-1]["epoch"]
-    there = sa.select(Epoch).where(Epoch.job_id == claim.job_id, Epoch.epoch.between(first, last))
-    known = {each.epoch: each for each in session.scalars(there)}
-    for row in rows:
-        old = known.get(row["epoch"])
-        if old is not None and any(getattr(old, name) != row[name] for name in RECOMPUTED):
-            # Told to clients already: what they were told stays, and the difference is said aloud.
-            message = f"Epoch {row['epoch']} came out differently when it was computed again."
-            entry = Entry("job.warning", message, {"epoch": row["epoch"]}, "warning")
-            events.append(session, claim.job_id, [entry])
-    fresh = [row for row in rows if row["epoch"] not in known]
+def _write_epochs(session: Session, claim: Claim, rows: Sequence[dict[str, Any]], held: Held) -> list[Entry]:
+    """Insert what is new; what is there already must have come out the same."""
+    fresh = [row for row in rows if row["epoch"] > held.epochs_completed]
+    again = {row["epoch"]: row for row in rows if row["epoch"] <= held.epochs_completed}
+    entries = []
+    if again:
+        there = sa.select(Epoch).where(
+            Epoch.job_id == claim.job_id, Epoch.epoch.between(min(again), max(again))
+        )
+        for old in session.scalars(there):
+            if any(getattr(old, name) != again[old.epoch][name] for name in RECOMPUTED):
+                # Clients were told the old numbers: they stay, and the difference is said aloud.
+                message = f"Epoch {old.epoch} came out differently when it was computed again."
+                entries.append(Entry("job.warning", message, {"epoch": old.epoch}, "warning"))
     if fresh:
-        session.execute(sa.insert(Epoch), fresh)
-        events.append(session, claim.job_id, events.epoch_entries(fresh[0]["epoch"], fresh[-1]["epoch"]))
+        session.execute(INSERT_EPOCHS, fresh)
+        entries += events.epoch_entries(fresh[0]["epoch"], fresh[-1]["epoch"])
+    return entries
 
 
 def _write_snapshot(
-    session: Session, blobs: Blobs, claim: Claim, epoch: int, step: int, content: Staged
+    session: Session, blobs: Blobs, claim: Claim, place: Place, before: str | None
 ) -> str | None:
-    blobs.attach(session, content)
-    values = {"epoch": epoch, "step": step, "content": content.sha256, "created_at": now()}
-    old = session.get(Snapshot, claim.job_id)
-    if old is None:
+    blobs.attach(session, place.content)
+    values = {"epoch": place.epoch, "step": place.step, "content": place.content.sha256, "created_at": now()}
+    if before is None:
         session.execute(sa.insert(Snapshot).values(job_id=claim.job_id, **values))
         return None
-    before = old.content
     session.execute(sa.update(Snapshot).where(Snapshot.job_id == claim.job_id).values(values))
-    if before == content.sha256:
+    if before == place.content.sha256:
         return None
     blobs.release(session, before)
     return before
 
 
-def finish(
-    session: Session,
-    blobs: Blobs,
-    claim: Claim,
-    state: State,
-    *,
-    result: dict[str, Any] | None = None,
-    error: dict[str, Any] | None = None,
-    model: tuple[Parameters, Staged] | None = None,
-) -> str | None:
-    """End the job, once: its state, result and model. Raises LeaseLost when another worker holds it.
-
-    A job that has succeeded or was cancelled needs no snapshot any more; the content of the one that
-    goes is returned when nothing else names it.
-    """
-    queue.hold(session, claim)
-    job = session.get_one(Job, claim.job_id, populate_existing=True)
-    values: dict[str, Any] = {"status": state, "result": result, "error": error, "finished_at": now()}
-    if model is not None:
-        values["model_id"] = records.add(session, blobs, job, *model, result=result or {})
-    closing = values | {"worker_id": None, "lease_until": 0.0}
-    session.execute(sa.update(Job).where(Job.id == claim.job_id).values(closing))
-    events.append(session, claim.job_id, [_ending(state, error, values.get("model_id"))])
-    return None if state == State.FAILED else drop_snapshot(session, blobs, claim.job_id)
-
-
-def drop_snapshot(session: Session, blobs: Blobs, job_id: str) -> str | None:
-    """Delete a job's snapshot; return its content when nothing else names it."""
-    snapshot = session.get(Snapshot, job_id)
-    if snapshot is None:
-        return None
-    content = snapshot.content
-    session.delete(snapshot)
-    session.flush()
-    blobs.release(session, content)
+def _drop_snapshot(session: Session, blobs: Blobs, claim: Claim, content: str | None) -> str | None:
+    if content is not None:
+        session.execute(sa.delete(Snapshot).where(Snapshot.job_id == claim.job_id))
+        blobs.release(session, content)
     return content
 
 
-def _ending(state: State, error: dict[str, Any] | None, model_id: str | None) -> Entry:
-    data = {"model_id": model_id, "error": error}
-    if state == State.FAILED:
-        return Entry("job.failed", str((error or {}).get("message")), data, "error")
-    return Entry(f"job.{state}", f"The job has {state}." if state == State.SUCCEEDED else "Cancelled.", data)
+def _ending(end: Ending, model_id: str | None) -> Entry:
+    data = {"model_id": model_id, "error": end.error}
+    if end.error is not None:
+        return Entry("job.failed", str(end.error["message"]), data, "error")
+    words = {State.SUCCEEDED: "The job has succeeded.", State.CANCELLED: "The job was cancelled."}
+    return Entry(f"job.{end.state}", words[end.state], data)

@@ -38,11 +38,9 @@ async def create(
     """Queue a training run. Every "auto" is resolved now; both forms are kept."""
     sent = await request.json()
 
-    def work() -> dict[str, Any]:
-        job_id = service.create(state.database, state.blobs, state.settings, principal, body, sent)
-        return _job(state, principal, job_id)
-
-    job = await run_in_threadpool(work)
+    job = await run_in_threadpool(
+        service.create, state.database, state.blobs, state.settings, principal, body, sent
+    )
     response.headers["Location"] = f"/v1/jobs/{job['id']}"
     return job
 

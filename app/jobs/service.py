@@ -38,8 +38,8 @@ def create(
     principal: Principal,
     asked: JobCreate,
     sent: dict[str, Any],
-) -> str:
-    """Queue a job; return its id. ``sent`` is the body as it came, kept beside what it was resolved to.
+) -> dict[str, Any]:
+    """Queue a job. ``sent`` is the body as it came, kept beside what it was resolved to.
 
     Raises Invalid with every misfit, NotFound for an unknown dataset or architecture.
     """
@@ -76,13 +76,15 @@ def create(
             "fence": 0,
             "lease_until": 0.0,
             "crashes": 0,
-            "event_count": 0,
+            "event_count": 1,
             "epochs_completed": 0,
         }
-        session.execute(sa.insert(Job).values(row))
-        events.append(session, job_id, [Entry("job.queued", "The job waits for a worker.")])
+        job = Job(**row)
+        session.add(job)
+        session.flush()
+        events.insert(session, job_id, 1, [Entry("job.queued", "The job waits for a worker.")])
         database.announce(session)
-    return job_id
+        return answer(session, job)
 
 
 def _resolve(session: Session, settings: Settings, principal: Principal, asked: JobCreate) -> Resolved:

@@ -23,10 +23,10 @@ def add(
     job: Job,
     parameters: Parameters,
     staged: Staged,
-    *,
+    encoding: dict[str, Any],
     result: dict[str, Any],
 ) -> str:
-    """Write the model that a job leaves, with its ``result``; return the model's id."""
+    """Write the model that a job leaves with its result; return the model's id."""
     blobs.attach(session, staged)
     model_id = new_id("mdl")
     stopping = job.training["early_stopping"]
@@ -45,7 +45,7 @@ def add(
         "task": job.task,
         "architecture": job.architecture,
         "training": job.training,
-        "encoding": job.encoding,
+        "encoding": encoding,
         "parameter_count": parameters.architecture.parameter_count,
         "parameters": staged.sha256,
         "sha256": parameters.sha256(),

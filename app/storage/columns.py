@@ -8,6 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -26,6 +28,23 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
             return None
         moment: datetime = value
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class clock(FunctionElement[float]):  # noqa: N801 (reads as the SQL function that it is)
+    """Seconds since 1970 on the database's own clock: the only one that leases go by."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(clock, "sqlite")
+def _sqlite_clock(*_: object, **__: object) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(clock, "postgresql")
+def _postgres_clock(*_: object, **__: object) -> str:
+    return "extract(epoch FROM clock_timestamp())::float8"
 
 
 def now() -> datetime:

@@ -119,15 +119,6 @@ class Database:
                 time.sleep(pause)
                 pause = min(2 * pause, 1.0)
 
-    def clock(self, session: Session) -> float:
-        """Seconds since 1970 on the database's own clock: the only one that leases go by."""
-        statement = (
-            "SELECT (julianday('now') - 2440587.5) * 86400.0"
-            if self.is_sqlite
-            else "SELECT extract(epoch FROM clock_timestamp())::float8"
-        )
-        return float(session.scalar(sa.text(statement)) or 0.0)
-
     def claim_lock(self, session: Session) -> None:
         """Let one transaction at a time go on (SQLite's writer lock does so by itself)."""
         if not self.is_sqlite:

@@ -1,7 +1,7 @@
 """The whole schema on one page. ``alembic/`` moves a database to it."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -27,6 +27,11 @@ class Table(DeclarativeBase):
         bytes: sa.LargeBinary,
         int: sa.BigInteger,
     }
+
+
+def core(table: type[Table]) -> sa.Table:
+    """The table itself, for statements that are built once."""
+    return cast("sa.Table", table.__table__)
 
 
 def _project() -> Mapped[str]:

@@ -6,6 +6,7 @@ from app.architectures.network import to_engine
 from app.engine import Parameters
 from app.errors import LeaseLost
 from app.jobs import history, snapshots
+from app.jobs.history import Ending
 from app.jobs.queue import Claim
 from app.jobs.states import State
 from app.models import records
@@ -32,9 +33,11 @@ def cancel(database: Database, blobs: Blobs, claim: Claim, patience: float) -> N
         "metrics": None,
     }
 
+    ending = Ending(State.CANCELLED, result, model=model, encoding=job.encoding)
+
     def unit(session: Session) -> None:
         database.announce(session)
-        history.finish(session, blobs, claim, State.CANCELLED, result=result, model=model)
+        history.record(session, blobs, claim, ending=(job, ending))
 
     try:
         database.patiently(unit, patience)

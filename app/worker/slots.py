@@ -74,7 +74,7 @@ class Slot:
         if word == "ready":
             self.ready = True
         else:
-            self.claim = None
+            self.claim, self.kill_at = None, None
         return word
 
     def kill(self) -> None:

@@ -18,8 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.jobs import queue
 from app.jobs.queue import Claim
 from app.storage.changes import Changes
-from app.storage.columns import now
-from app.storage.tables import Job, Worker
+from app.storage.columns import clock, now
+from app.storage.tables import Worker
 from app.worker import endings
 from app.worker.slots import Slot
 from app.worker.surroundings import Surroundings
@@ -75,7 +75,7 @@ class Supervisor:
                 "slots": len(self.slots),
                 "busy": 0,
                 "started_at": now(),
-                "seen_at": self.database.clock(session),
+                "seen_at": clock(),
             }
             session.execute(sa.insert(Worker).values(row))
 
@@ -111,8 +111,8 @@ class Supervisor:
         word = slot.receive()
         if word is None:
             self._bury(slot, claim)
-        elif word == "released" and claim is not None:
-            queue.release(self.database, claim, crashed=False)
+        elif word in ("released", "crashed") and claim is not None:
+            queue.release(self.database, claim, crashed=word == "crashed")
 
     def _bury(self, slot: Slot, claim: Claim | None) -> None:
         log.warning("trainer %s died", slot.process.pid)
@@ -157,14 +157,8 @@ class Supervisor:
 
     def _look_for_wishes(self) -> None:
         claims = self._claims()
-        if not claims:
-            return
-        with self.database.reading() as session:
-            rows = session.execute(
-                sa.select(Job.id, Job.fence, Job.want).where(Job.id.in_([each.job_id for each in claims]))
-            ).all()
-        fences = {each.job_id: each.fence for each in claims}
-        self._follow({row.id: row.want for row in rows if row.fence == fences[row.id]})
+        if claims:
+            self._follow(queue.wishes(self.database, claims))
 
     def _follow(self, wanted: dict[str, str]) -> None:
         for slot in self.slots:
@@ -197,12 +191,15 @@ class Supervisor:
         self.changes.close()
         self.database.close()
         if self.lock is not None:
-            Path(self.lock.name).unlink(missing_ok=True)
+            (self.surroundings.locks / f"{self.id}.lock").unlink(missing_ok=True)
             self.lock.close()
 
 
 def _lock(directory: Path, worker_id: str) -> IO[str]:
+    """A file that is locked for as long as this process lives; under its name only once it is locked."""
     directory.mkdir(parents=True, exist_ok=True)
-    file = (directory / f"{worker_id}.lock").open("w")
+    path = directory / f"{worker_id}.lock"
+    file = path.with_suffix(".new").open("w")
     fcntl.flock(file, fcntl.LOCK_EX)
+    Path(file.name).rename(path)
     return file

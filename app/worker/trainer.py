@@ -9,13 +9,17 @@ from enum import IntEnum
 from multiprocessing.connection import Connection
 from typing import Any
 
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
 from app.engine import Diverged, Epoch, Finished, Parameters, Progress, Snapshot, train
 from app.errors import LeaseLost
 from app.jobs import history, snapshots
+from app.jobs.history import Ending, Place
 from app.jobs.queue import Claim
 from app.jobs.states import State
 from app.models import records
-from app.storage.blobs import Blobs, Staged
+from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.worker.material import Materials, Run
 from app.worker.surroundings import Surroundings, die_with_parent
@@ -72,17 +76,21 @@ class Trainer:
         self.snapshot_cost = 0.0
 
     def run(self, materials: Materials) -> str:
-        """Train the job; return ``finished``, ``released`` or ``lost``."""
+        """Train the job; return ``finished``, ``released``, ``lost``, or ``crashed`` when it said nothing."""
+        run = None
         try:
             run = materials.load(self.claim)
             return self._train(run)
         except LeaseLost:
             return "lost"
         except MemoryError:
-            return self._fail("out_of_memory", "The job needs more memory than this worker has.")
+            return self._fail(run, "out_of_memory", "The job needs more memory than this worker has.")
+        except (OperationalError, InterfaceError):
+            log.exception("job %s: the database was away for too long", self.claim.job_id)
+            return "crashed"
         except Exception:
             log.exception("job %s failed", self.claim.job_id)
-            return self._fail("internal_error", "The trainer met an unexpected condition.")
+            return self._fail(run, "internal_error", "The trainer met an unexpected condition.")
 
     def _train(self, run: Run) -> str:
         snapshot_due = time.monotonic() + self.snapshot_seconds
@@ -108,7 +116,7 @@ class Trainer:
                 if wish == Wish.RELEASE:
                     return "released"
         except Diverged as diverged:
-            return self._diverge(diverged)
+            return self._diverge(run, diverged)
         raise AssertionError("training ended without an end")
 
     def _snapshot_pause(self) -> float:
@@ -116,27 +124,14 @@ class Trainer:
 
     def _write_epochs(self) -> None:
         if self.rows:
-            self._write(lambda session: history.record(session, self.blobs, self.claim, self.rows))
-            self.rows = []
+            self._write()
 
     def _write_snapshot(self, run: Run, report: Epoch | Progress) -> None:
         start = time.monotonic()
         snapshot = report.snapshot()
         content = self.blobs.stage(snapshots.dump(snapshot, self.claim.job_id, self.claim.fence))
-        place = (snapshot.epoch, snapshot.step, content)
-        replaced = self._write(
-            lambda session: history.record(
-                session,
-                self.blobs,
-                self.claim,
-                self.rows,
-                place,
-                encoding=run.encoding.to_json(),
-                fingerprint=run.fingerprint,
-            )
-        )
-        self.rows = []
-        self._forget(replaced)
+        place = Place(snapshot.epoch, snapshot.step, content)
+        self._write(place=place, encoding=run.encoding.to_json(), fingerprint=run.fingerprint)
         self.snapshot_cost = time.monotonic() - start
 
     def _succeed(self, run: Run, finished: Finished) -> str:
@@ -165,60 +160,44 @@ class Trainer:
         return int(self.rows[-1]["epoch"]) if self.rows else run.epochs_recorded()
 
     def _finish(self, run: Run, state: State, parameters: Parameters, result: dict[str, Any]) -> str:
-        staged = records.stage(self.blobs, parameters)
-        self._end(run, state, result=result, model=(parameters, staged))
+        model = (parameters, records.stage(self.blobs, parameters))
+        encoding = run.encoding.to_json()
+        ending = Ending(state, result, model=model, encoding=encoding)
+        self._write(ending=(run.job, ending), encoding=encoding, fingerprint=run.fingerprint)
         return "finished"
 
-    def _diverge(self, diverged: Diverged) -> str:
+    def _diverge(self, run: Run, diverged: Diverged) -> str:
         self.rows.append(snapshots.epoch_row(self.claim.job_id, diverged.row))
         result = {"epochs": diverged.epoch, "cost": None, "stop_reason": "diverged", "metrics": None}
-        message = f"The cost of epoch {diverged.epoch} is not finite."
         error = {
             "code": "diverged",
-            "message": message,
+            "message": f"The cost of epoch {diverged.epoch} is not finite.",
             "param": "training.optimizer.learning_rate",
             "hint": "Lower the learning rate, or standardize the features.",
         }
-        self._end(None, State.FAILED, result=result, error=error)
+        ending = Ending(State.FAILED, result, error)
+        self._write(ending=(run.job, ending), fingerprint=run.fingerprint)
         return "finished"
 
-    def _fail(self, code: str, message: str) -> str:
+    def _fail(self, run: Run | None, code: str, message: str) -> str:
+        if run is None:
+            return "crashed"
         error = {"code": code, "message": message, "param": None, "hint": None}
         try:
-            self._end(None, State.FAILED, error=error)
+            self._write(ending=(run.job, Ending(State.FAILED, None, error)))
         except LeaseLost:
             return "lost"
         return "finished"
 
-    def _end(
-        self,
-        run: Run | None,
-        state: State,
-        *,
-        result: dict[str, Any] | None = None,
-        error: dict[str, Any] | None = None,
-        model: tuple[Parameters, Staged] | None = None,
-    ) -> None:
-        facts: dict[str, Any] = (
-            {} if run is None else {"encoding": run.encoding.to_json(), "fingerprint": run.fingerprint}
-        )
+    def _write(self, **what: Any) -> None:
+        """One fenced transaction with every row that is waiting; tried again while the database is away."""
 
-        def unit(session: Any) -> str | None:
-            history.record(session, self.blobs, self.claim, self.rows, **facts)
-            return history.finish(
-                session, self.blobs, self.claim, state, result=result, error=error, model=model
-            )
-
-        self._forget(self._write(unit))
-
-    def _write(self, unit: Callable[[Any], str | None]) -> str | None:
-        def announced(session: Any) -> str | None:
+        def unit(session: Session) -> str | None:
             self.database.announce(session)
-            return unit(session)
+            return history.record(session, self.blobs, self.claim, self.rows, **what)
 
-        return self.database.patiently(announced, self.patience)
-
-    def _forget(self, replaced: str | None) -> None:
-        # A snapshot's bytes are this claim's own, so its file can go without waiting for the sweep.
-        if replaced is not None and self.database.is_sqlite:
-            self.blobs.path(replaced).unlink(missing_ok=True)
+        unnamed = self.database.patiently(unit, self.patience)
+        self.rows = []
+        if unnamed is not None and self.database.is_sqlite:
+            # A snapshot's bytes are this claim's own, so its file can go without waiting for the sweep.
+            self.blobs.path(unnamed).unlink(missing_ok=True)
