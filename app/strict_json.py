@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from functools import cache
 from typing import Any, NoReturn
 
 from app.errors import Fault, MalformedRequest
@@ -22,13 +23,7 @@ def loads(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise _malformed(f"The body is not UTF-8 (byte {error.start}).") from None
     try:
-        document = json.loads(
-            text,
-            parse_constant=_constant,
-            parse_float=_finite,
-            parse_int=_integer,
-            object_pairs_hook=_unique,
-        )
+        document = _reader().decode(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise _malformed(f"The body is not JSON: {error.msg} at {place}.") from None
@@ -37,6 +32,13 @@ def loads(body: bytes) -> Any:
     if _SURROGATE.search(body):
         _refuse_lone_surrogates(document)
     return document
+
+
+@cache
+def _reader() -> json.JSONDecoder:
+    return json.JSONDecoder(
+        parse_constant=_constant, parse_float=_finite, parse_int=_integer, object_pairs_hook=_unique
+    )
 
 
 def _malformed(message: str) -> MalformedRequest:

@@ -1,8 +1,9 @@
-"""Predicting over HTTP."""
+"""Predicting over HTTP. The hot path: no dependencies, no thread hop, and mostly no database."""
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -14,7 +15,16 @@ from app.predictions import service
 from app.predictions.schemas import PredictAnswer, PredictRequest
 from app.validation import invalid
 
-routes = APIRouter(prefix="/v1/models", tags=["predictions"], responses=PROBLEMS)
+
+class DirectRoute(APIRoute):
+    """A route whose endpoint is given the request and nothing else: dependencies would cost a fifth."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        endpoint: Callable[[Request], Awaitable[Response]] = self.endpoint
+        return endpoint
+
+
+routes = APIRouter(prefix="/v1/models", tags=["predictions"], responses=PROBLEMS, route_class=DirectRoute)
 
 SMALL_BODY = 64 * 1024
 """Bodies up to this size are answered on the event loop: a hop to a thread costs more."""
@@ -27,24 +37,30 @@ _body = TypeAdapter(PredictRequest)
     response_model=PredictAnswer,
     summary="Predict",
     openapi_extra={
+        "parameters": [
+            {
+                "name": "model_id",
+                "in": "path",
+                "required": True,
+                "description": "The model's id.",
+                "schema": {"type": "string", "maxLength": 64},
+            }
+        ],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/PredictRequest"}}},
-        }
+        },
     },
 )
-async def predict(
-    request: Request, model_id: Annotated[str, Path(max_length=64, description="The model's id.")]
-) -> Response:
+async def predict(request: Request) -> Response:
     """Answers for named raw rows (the model's own encoding is applied), or for encoded inputs."""
-    # By hand, without dependencies and thread hops: they would cost half of the throughput.
     principal = principal_of(request)
     principal.need("predict")
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise UnsupportedMediaType("Send application/json.")
     state = state_of(request)
     body = await request.body()
-    model = await state.warm.get(principal, model_id)
+    model = await state.warm.get(principal, request.path_params["model_id"])
     if len(body) <= SMALL_BODY:
         answer = _answer(model, body, state.settings.max_predict_rows)
     else:

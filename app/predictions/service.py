@@ -1,6 +1,7 @@
 """Rows to answers, through a model's encoding and its network."""
 
 import numpy as np
+from pydantic_core import to_json
 
 from app.datasets.features import Floats
 from app.engine import Array
@@ -10,7 +11,6 @@ from app.models.evaluation import probabilities
 from app.models.service import matrix
 from app.models.warm import Loaded
 from app.predictions.schemas import PredictRequest
-from app.storage.columns import to_json
 
 
 def predict(model: Loaded, asked: PredictRequest, most_rows: int) -> bytes:
@@ -18,15 +18,14 @@ def predict(model: Loaded, asked: PredictRequest, most_rows: int) -> bytes:
     x, warnings = _encoded(model, asked, most_rows)
     with np.errstate(all="ignore"):
         outputs = forward(model.architecture, model.parameters, x.astype(model.parameters.flat.dtype))
-    return to_json(
-        {
-            "model_id": model.id,
-            "predictions": _finite(model.encoding.decode_outputs(outputs)),
-            "probabilities": _by_class(model, outputs),
-            "outputs": _finite(outputs.tolist()),
-            "warnings": warnings,
-        }
-    ).encode()
+    answer = {
+        "model_id": model.id,
+        "predictions": model.encoding.decode_outputs(outputs),
+        "probabilities": _by_class(model, outputs),
+        "outputs": outputs.tolist(),
+        "warnings": warnings,
+    }
+    return to_json(answer, inf_nan_mode="null")  # float32 ends where a target's units may not
 
 
 def _encoded(model: Loaded, asked: PredictRequest, most_rows: int) -> tuple[Floats, list[dict[str, object]]]:
@@ -50,14 +49,3 @@ def _by_class(model: Loaded, outputs: Array) -> list[dict[str, float]] | None:
     if model.architecture.layers[-1].activation != "softmax":
         shares = probabilities(outputs)
     return [dict(zip(classes, row, strict=True)) for row in shares.tolist()]
-
-
-def _finite(value: object) -> object:
-    """What is not finite, as float32 beyond its range, becomes null."""
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
-    return value
