@@ -4,11 +4,12 @@ import asyncio
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 
 import app
 from app.dependencies import PROBLEMS, State, StateDep, router
+from app.engine import fingerprint
 from app.errors import Unavailable
 from app.schemas import Answer, Time
 from app.storage import migration
@@ -35,6 +36,7 @@ class Server(Answer):
     object: str = "server"
     version: str
     limits: dict[str, int | float]
+    fingerprint: dict[str, Any]
 
 
 class WorkerAnswer(Answer):
@@ -100,8 +102,8 @@ def _alive(state: State) -> list[dict[str, Any]]:
 
 
 @routes.get("", response_model=Server, summary="Describe the server")
-def server(state: StateDep, response: Response) -> dict[str, Any]:
-    """Its version and its limits."""
+def server(state: StateDep) -> dict[str, Any]:
+    """Its version, its limits, and what the bits of its results depend on."""
     settings = state.settings
     names = (
         "max_upload_bytes",
@@ -113,7 +115,8 @@ def server(state: StateDep, response: Response) -> dict[str, Any]:
         "max_parameters",
         "max_predict_rows",
     )
-    return {"version": app.__version__, "limits": {name: getattr(settings, name) for name in names}}
+    limits = {name: getattr(settings, name) for name in names}
+    return {"version": app.__version__, "limits": limits, "fingerprint": fingerprint()}
 
 
 @routes.get("/workers", response_model=Workers, summary="List workers")

@@ -3,6 +3,7 @@
 from app.engine.activations import ACTIVATIONS, Activation
 from app.engine.backprop import backward, forward, gradient, overall_cost, predict
 from app.engine.costs import COSTS, Cost, allowed
+from app.engine.fingerprint import fingerprint
 from app.engine.gradient_check import Check, check_gradient
 from app.engine.network import (
     INITIALIZATIONS,
@@ -52,6 +53,7 @@ __all__ = [
     "automatic_initialization",
     "backward",
     "check_gradient",
+    "fingerprint",
     "forward",
     "gradient",
     "initialise",

@@ -1,9 +1,7 @@
 """What a trainer needs to train a job: its plan, its arrays and the point to go on from."""
 
-import platform
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import sqlalchemy as sa
 from app.datasets import content
 from app.datasets.encoding import Encoding, fit
 from app.datasets.split import Split
-from app.engine import Data, Parameters, Plan, Snapshot
+from app.engine import Data, Parameters, Plan, Snapshot, fingerprint
 from app.errors import LeaseLost
 from app.jobs import snapshots
 from app.jobs.queue import Claim
@@ -177,17 +175,3 @@ class Materials:
         validation_x, validation_y = part(split.validation) if len(split.validation) else (None, None)
         test_x, test_y = part(split.test) if len(split.test) else (None, None)
         return Arrays(encoding, split, Data(x, y, validation_x, validation_y), test_x, test_y)
-
-
-@cache
-def fingerprint() -> dict[str, Any]:
-    """What the bits of a result depend on beside the job: NumPy, its BLAS, the processor's instructions."""
-    build = np.show_config(mode="dicts")
-    blas = build["Build Dependencies"]["blas"]
-    return {
-        "numpy": np.__version__,
-        "blas": f"{blas['name']} {blas['version']}",
-        "machine": platform.machine(),
-        "instructions": build["SIMD Extensions"].get("found", [])[-1:],
-        "threads": 1,
-    }

@@ -1,5 +1,6 @@
 """What supervisor and trainer need from outside, as plain values that a spawned process can be given."""
 
+import multiprocessing
 import os
 import sys
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ def die_with_parent() -> None:
 
         set_parent_death_signal, kill = 1, 9
         ctypes.CDLL(None).prctl(set_parent_death_signal, kill)
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid != os.getppid():
+        os._exit(1)  # it was gone before we could ask
 
 
 def pin_blas() -> None:
