@@ -132,7 +132,7 @@ def serve(settings: Settings) -> None:
     host, port = listening.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
     sys.stdout.write(f"Chainrule listens on http://{address}:{port}\n")
-    if settings.admin_key is None:
+    if settings.admin_key is None and settings.admin_key_path.exists():
         sys.stdout.write(f"The admin key is in {settings.admin_key_path}\n")
     sys.stdout.flush()
     try:

@@ -2,17 +2,18 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="CHAINRULE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="CHAINRULE_", frozen=True, extra="forbid", validate_default=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on; loopback unless you say otherwise.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    data_dir: Path = Field(
+    data_dir: Annotated[Path, AfterValidator(Path.absolute)] = Field(
         Path("chainrule-data"), description="Directory of the SQLite database, blobs and caches."
     )
     database_url: str | None = Field(

@@ -35,7 +35,10 @@ class Slot:
         self.process: BaseProcess = _spawn.Process(
             target=trainer.main, args=(theirs, self._shared_wish, self._surroundings), name="trainer"
         )
+        # Inherited: a Ctrl-C to the group while the trainer still imports would end it with a traceback.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.process.start()
+        signal.signal(signal.SIGINT, handler)
         theirs.close()
         self.claim, self.wish, self.kill_at = None, Wish.GO_ON, None
         self.ready = False

@@ -73,6 +73,7 @@ class Trainer:
         self.snapshot_seconds = surroundings.snapshot_seconds
         self.wish = wish
         self.rows: list[dict[str, Any]] = []
+        self.epochs = 0  # in the job's history, written or about to be
         self.snapshot_cost = 0.0
 
     def run(self, materials: Materials) -> str:
@@ -95,6 +96,7 @@ class Trainer:
     def _train(self, run: Run) -> str:
         snapshot_due = time.monotonic() + self.snapshot_seconds
         flush_due = time.monotonic() + FLUSH_SECONDS
+        self.epochs = run.epochs_recorded()
         reports = train(run.snapshot, run.data, run.plan)
         try:
             for report in reports:
@@ -102,6 +104,7 @@ class Trainer:
                     return self._succeed(run, report)
                 if isinstance(report, Epoch):
                     self.rows.append(snapshots.epoch_row(self.claim.job_id, report))
+                    self.epochs = max(self.epochs, report.epoch)
                 wish = self.wish()
                 if wish == Wish.CANCEL:
                     return self._cancel(run, report.snapshot())
@@ -136,7 +139,7 @@ class Trainer:
 
     def _succeed(self, run: Run, finished: Finished) -> str:
         result = {
-            "epochs": self._epochs(run),
+            "epochs": self.epochs,
             "cost": finished.cost,
             "data_cost": finished.data_cost,
             "validation_cost": finished.validation_cost,
@@ -148,16 +151,13 @@ class Trainer:
 
     def _cancel(self, run: Run, snapshot: Snapshot) -> str:
         result = {
-            "epochs": self._epochs(run),
+            "epochs": self.epochs,
             **run.costs(snapshot.parameters),
             "best_epoch": snapshot.best.epoch,
             "stop_reason": "cancelled",
             "metrics": run.measure(snapshot.parameters),
         }
         return self._finish(run, State.CANCELLED, snapshot.parameters, result)
-
-    def _epochs(self, run: Run) -> int:
-        return int(self.rows[-1]["epoch"]) if self.rows else run.epochs_recorded()
 
     def _finish(self, run: Run, state: State, parameters: Parameters, result: dict[str, Any]) -> str:
         model = (parameters, records.stage(self.blobs, parameters))

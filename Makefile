@@ -1,0 +1,72 @@
+# Two commands: `make demo` shows what Chainrule does, `make test` proves that it works.
+# They need Python 3.11 or newer, make and git. Everything is installed into .venv, from hashed locks.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+TORCH := torch==2.13.0
+BENCHES := hand_tuned service
+
+# A name on the PATH may be an empty shim: only an interpreter that runs, and can make a venv, counts.
+FIT := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
+	$$each -c '$(FIT)' >/dev/null 2>&1 && { echo $$each; break; }; done)
+
+LOCK := $(BIN)/python -m uv --quiet pip compile pyproject.toml --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve test check lint bench lock clean
+.DELETE_ON_ERROR:
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.runtime ## Install the server into .venv
+
+demo: $(VENV)/.runtime ## Upload data, train, follow the cost, predict: a minute at the first run
+	@$(BIN)/python examples/demo.py
+
+serve: $(VENV)/.runtime ## Run the server on http://127.0.0.1:8000, data in ./chainrule-data
+	@$(BIN)/chainrule-server serve
+
+test: $(VENV)/.dev ## Run the tests
+	@$(BIN)/python -m pytest -m "not slow"
+
+check: $(VENV)/.dev lint ## Run everything: lint, the slow tests too, PyTorch as a witness if it can be had
+	@$(BIN)/python -c "import torch" 2>/dev/null || $(PIP) install -qq $(TORCH) \
+		|| echo "PyTorch ($(TORCH)) cannot be installed here: the tests that compare with it are skipped."
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## Check style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+bench: $(VENV)/.dev ## Run the benchmarks in bench/
+	@set -e; for each in $(BENCHES); do echo "# bench/$$each.py"; $(BIN)/python -m "bench.$$each"; done
+
+lock: $(VENV)/.dev ## Resolve requirements.txt and requirements-dev.txt anew
+	@$(LOCK) --group build -o requirements.txt
+	@$(LOCK) --group build --group dev -c requirements.txt -o requirements-dev.txt
+
+clean: ## Remove .venv and caches; your data stays
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.runtime: requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c '$(FIT)' || { \
+		echo "Chainrule needs Python 3.11 or newer with its venv module; none was found." >&2; \
+		echo "Debian and Ubuntu: apt install python3-venv. Another place: make PYTHON=/path/to/python" >&2; \
+		exit 1; }
+	@$(BIN)/python -c '$(FIT)' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
+	@echo "Installing Chainrule into $(VENV) (once; a minute or less) ..."
+	@$(PIP) install -qq --require-hashes --only-binary :all: -r requirements.txt
+	@$(PIP) install -qq --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
+	@echo "Installing what the tests need (once; a minute or two) ..."
+	@$(PIP) install -qq --require-hashes --only-binary :all: -r requirements-dev.txt
+	@touch $@

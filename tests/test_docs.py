@@ -1,0 +1,110 @@
+"""The pages that list what the code has must list all of it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.errors import ChainruleError
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+TREES = [ast.parse(path.read_text()) for path in sorted((ROOT / "app").rglob("*.py"))]
+
+
+def families(family: type[ChainruleError] = ChainruleError) -> Iterator[type[ChainruleError]]:
+    yield family
+    for each in family.__subclasses__():
+        if each.__module__ == family.__module__:
+            yield from families(each)
+
+
+def text(node: ast.AST | None) -> Iterator[str]:
+    """The strings that an expression can be: of a conditional one, both."""
+    if isinstance(node, ast.IfExp):
+        yield from text(node.body)
+        yield from text(node.orelse)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
+def places() -> dict[str, int]:
+    """By name, the functions and records that take a ``code``, and which argument it is."""
+    found = {}
+    for tree in TREES:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                names = [each.arg for each in node.args.args if each.arg != "self"]
+            elif isinstance(node, ast.ClassDef):
+                fields = (each.target for each in node.body if isinstance(each, ast.AnnAssign))
+                names = [each.id for each in fields if isinstance(each, ast.Name)]
+            else:
+                continue
+            if "code" in names:
+                found[node.name] = names.index("code")
+    return found
+
+
+def codes() -> set[str]:
+    """Every code that the source can answer with."""
+    takers, found = places(), set[str]()
+    for tree in TREES:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign):
+                names = [each.id for each in node.targets if isinstance(each, ast.Name)]
+                if names == ["code"]:
+                    found.update(text(node.value))
+                if names == ["_CODES"] and isinstance(node.value, ast.Dict):
+                    found.update(word for value in node.value.values for word in text(value))
+            elif isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "code":
+                found.update(text(node.value))
+            elif isinstance(node, ast.Dict):
+                for key, value in zip(node.keys, node.values, strict=True):
+                    if isinstance(key, ast.Constant) and key.value == "code":
+                        found.update(text(value))
+            elif isinstance(node, ast.Call):
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                if name in takers and len(node.args) > takers[name]:
+                    found.update(text(node.args[takers[name]]))
+                if name in takers:
+                    found.update(w for each in node.keywords if each.arg == "code" for w in text(each.value))
+    return found
+
+
+def rows(page: str) -> dict[str, list[str]]:
+    """The table rows of a page, by the code in their first cell."""
+    lines = (ROOT / "docs" / page).read_text().splitlines()
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")
+    ]
+    return {row[0].strip("`"): row[1:] for row in cells}
+
+
+def test_the_collector_sees_each_way_in_which_a_code_is_written() -> None:
+    # A class attribute, a pydantic error's translation, a fault, a helper, a refusal, a job's error.
+    seen = {"wrong_state", "unknown_field", "ragged_row", "constant_target", "infinite_number", "diverged"}
+    assert seen <= codes()
+
+
+def test_every_code_is_in_the_table() -> None:
+    assert codes() - rows("errors.md").keys() == set()
+
+
+def test_the_table_has_no_code_that_is_gone() -> None:
+    assert rows("errors.md").keys() - codes() == set()
+
+
+@pytest.mark.parametrize("family", list(families()), ids=lambda family: family.__name__)
+def test_every_error_has_its_status_in_the_table(family: type[ChainruleError]) -> None:
+    assert rows("errors.md")[family.code][0] == str(family.status)
+
+
+@pytest.mark.parametrize("name", list(Settings.model_fields))
+def test_every_setting_is_listed_with_its_description(name: str) -> None:
+    listed = rows("settings.md")[f"CHAINRULE_{name.upper()}"]
+    assert listed[-1] == Settings.model_fields[name].description
+
+
+def test_no_setting_is_listed_that_is_gone() -> None:
+    assert rows("settings.md").keys() == {f"CHAINRULE_{name.upper()}" for name in Settings.model_fields}
