@@ -150,5 +150,6 @@ def revoke_key(
         typer.echo(f"{key_id}: {error.detail}", err=True)
         raise typer.Exit(1) from None
 
+
 if __name__ == "__main__":
     main()

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from app import strict_json
 from app.datasets.jail import Jail
 from app.datasets.service import Uploads
+from app.errors import UnsupportedMediaType
 from app.keys.service import Authenticator, Principal
 from app.schemas import Renamed
 from app.settings import Settings
@@ -93,6 +94,9 @@ class StrictRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if self.body_field is not None and kind != "application/json":
+                raise UnsupportedMediaType("Send application/json.")
             return await handler(StrictRequest(request.scope, request.receive))
 
         return strictly
@@ -100,8 +104,8 @@ class StrictRoute(APIRoute):
 
 PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"description": "The request cannot be served; the problem says why.", **PROBLEM},
-    "5XX": {"description": "The server cannot serve it now.", **PROBLEM},
+    "4XX": {"description": "Any other refusal; the problem says why.", **PROBLEM},
+    "5XX": {"description": "The server met an unexpected condition.", **PROBLEM},
 }
 
 
@@ -119,13 +123,23 @@ def router(prefix: str, tag: str, role: str | None = None) -> APIRouter:
 
 def window(
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=100, description="Most items of the page.")] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="Most items of the page.", examples=[50])] = 20,
     after: Annotated[
         str | None,
-        Query(max_length=64, pattern="^[a-z0-9_]+$", description="Id of the item before the page."),
+        Query(
+            max_length=64,
+            pattern="^[a-z0-9_]+$",
+            description="Id of the item before the page.",
+            examples=["job_0n5c1k4v8d2s6m9q3x7z1b5f"],
+        ),
     ] = None,
-    order: Annotated[Literal["asc", "desc"], Query(description="By time of creation.")] = "desc",
-    name: Annotated[str | None, Query(max_length=255, description="Only items of this name.")] = None,
+    order: Annotated[
+        Literal["asc", "desc"], Query(description="By time of creation.", examples=["asc"])
+    ] = "desc",
+    name: Annotated[
+        str | None,
+        Query(max_length=255, description="Only items of this name.", examples=["penguins"]),
+    ] = None,
 ) -> Window:
     labels = {
         key[len("metadata[") : -1]: value

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import problems
-from app.errors import ChainruleError, TooLarge, Unauthenticated
+from app.errors import ChainruleError, MalformedRequest, TooLarge, Unauthenticated
 from app.keys.service import Authenticator, Principal
 from app.settings import Settings
 
@@ -51,14 +51,16 @@ class Gate:
         try:
             if scope["path"] not in OPEN_PATHS:
                 state["principal"] = await self._principal(headers)
-            self._limit(scope["path"], headers)
+            if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+                raise MalformedRequest("The path or the query holds a NUL character.")  # no database takes it
+            limited = self._limited(scope["path"], headers, receive)
         except ChainruleError as error:
             await _refuse(error, scope, send_with_headers)
             return
         except SQLAlchemyError as error:
             await _refuse(problems.unexpected(error), scope, send_with_headers)
             return
-        await self.app(scope, receive, send_with_headers)
+        await self.app(scope, limited, send_with_headers)
 
     async def _principal(self, headers: dict[bytes, bytes]) -> Principal:
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
@@ -73,12 +75,24 @@ class Gate:
             raise Unauthenticated("This API key is unknown, expired or revoked.")
         return principal
 
-    def _limit(self, path: str, headers: dict[bytes, bytes]) -> None:
+    def _limited(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> Receive:
         # FastAPI would answer this in plain text, before any handler of ours.
         limit = body_limit(path, self.settings)
+        too_large = TooLarge(f"The body is larger than {limit} bytes, the limit of this path.")
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > limit:
-            raise TooLarge(f"The body is larger than {limit} bytes, the limit of this path.")
+            raise too_large
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:  # sent in chunks, without a length
+                raise too_large
+            return message
+
+        return counted
 
 
 def body_limit(path: str, settings: Settings) -> int:

@@ -2,28 +2,23 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
-from pydantic import TypeAdapter
 
 import app
-from app import problems, routes
+from app import openapi, problems, routes
 from app.datasets.jail import Jail, Limits
 from app.datasets.service import Uploads
 from app.dependencies import State
-from app.gate import Gate
+from app.gate import OPEN_PATHS, Gate
 from app.keys import service as keys
 from app.models.warm import WarmModels
 from app.predictions.schemas import PredictRequest
-from app.schemas import Problem
 from app.settings import Settings
 from app.storage import migration
 from app.storage.blobs import Blobs
 from app.storage.changes import Watch
 from app.storage.database import Database
-
-DESCRIPTION = "Train neural networks over plain HTTP, and see every number of backpropagation."
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
@@ -40,7 +35,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     application = FastAPI(
         title="Chainrule",
         version=app.__version__,
-        description=DESCRIPTION,
+        description=openapi.DESCRIPTION,
+        openapi_tags=openapi.TAGS,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -50,7 +46,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     problems.install(application)
     routes.include(application, settings)
     application.add_middleware(Gate, authenticator=state.authenticator, settings=settings)
-    _describe(application)
+    openapi.complete(application.openapi(), OPEN_PATHS, PredictRequest)
     return application
 
 
@@ -83,21 +79,3 @@ def _state(settings: Settings, database: Database) -> State:
         authenticator=keys.Authenticator(database),
         warm=WarmModels(database, blobs),
     )
-
-
-def _describe(application: FastAPI) -> None:
-    """Add to OpenAPI what no signature says: the key, the problem document, bodies read by hand."""
-    document: dict[str, Any] = application.openapi()
-    components = document["components"]
-    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    for model in (Problem, PredictRequest):
-        schema = TypeAdapter(model).json_schema(ref_template="#/components/schemas/{model}")
-        components["schemas"].update(schema.pop("$defs", {}))
-        components["schemas"][model.__name__] = schema
-    components["schemas"].pop("HTTPValidationError", None)
-    components["schemas"].pop("ValidationError", None)
-    for path, methods in document["paths"].items():
-        for operation in methods.values():
-            operation["responses"].pop("422", None)
-            if path not in ("/livez", "/readyz"):
-                operation["security"] = [{"key": []}]

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 import app
 from app.dependencies import PROBLEMS, State, StateDep, router
 from app.engine import fingerprint
 from app.errors import Unavailable
-from app.schemas import Answer, Time
+from app.schemas import Answer, Fingerprint, Shape, Time
 from app.storage import migration
 from app.storage.columns import clock
 from app.storage.tables import Worker
@@ -23,47 +24,79 @@ SILENT_SECONDS = 15.0
 
 
 class Live(Answer):
-    status: str
+    """The process answers."""
+
+    status: str = Field(description="live, always.", examples=["live"])
 
 
 class Ready(Answer):
-    status: str
-    database: str
-    workers: int
+    """The server can serve."""
+
+    status: str = Field(description="ready, always: else the answer is a 503.", examples=["ready"])
+    database: str = Field(description="ok, always: else the answer is a 503.", examples=["ok"])
+    workers: int = Field(description="Workers that have been seen lately.", examples=[1])
+
+
+class LimitsAnswer(Answer):
+    """The most that this server takes."""
+
+    max_upload_bytes: int = Field(description="Bytes of an upload, also expanded.", examples=[4294967296])
+    max_json_bytes: int = Field(description="Bytes of a JSON body.", examples=[67108864])
+    max_wait_seconds: float = Field(description="Seconds that ?wait= waits.", examples=[60.0])
+    max_columns: int = Field(description="Columns of a dataset.", examples=[5000])
+    max_hidden_layers: int = Field(description="Hidden layers of an architecture.", examples=[64])
+    max_units: int = Field(description="Units of a layer.", examples=[65536])
+    max_parameters: int = Field(description="Weights and biases of a network.", examples=[50000000])
+    max_predict_rows: int = Field(description="Rows of one JSON prediction.", examples=[100000])
 
 
 class Server(Answer):
-    object: str = "server"
-    version: str
-    limits: dict[str, int | float]
-    fingerprint: dict[str, Any]
+    """What this server is."""
+
+    object: str = Field("server", description="What this is.", examples=["server"])
+    version: str = Field(description="The server's version.", examples=["0.1.0"])
+    limits: Annotated[dict[str, int | float], Shape(LimitsAnswer)] = Field(
+        description="The most that it takes."
+    )
+    fingerprint: Annotated[dict[str, Any], Shape(Fingerprint)] = Field(
+        description="What the bits of its results depend on."
+    )
 
 
 class WorkerAnswer(Answer):
-    object: str = "worker"
-    id: str
-    host: str
-    pid: int
-    slots: int
-    busy: int
-    started_at: Time
-    seen_seconds_ago: float
+    """A supervisor of trainers, on this host or another."""
+
+    object: str = Field("worker", description="What this is.", examples=["worker"])
+    id: str = Field(description="Its id.", examples=["wrk_0n5c1k4v8d2s6m9q3x7z1b5f"])
+    host: str = Field(description="The name of its host.", examples=["lab-3"])
+    pid: int = Field(description="Its process id there.", examples=[4711])
+    slots: int = Field(description="Jobs that it can train at once.", examples=[2])
+    busy: int = Field(description="Jobs that it is training.", examples=[1])
+    started_at: Time = Field(description="When it started.")
+    seen_seconds_ago: float = Field(description="Seconds since it was last seen.", examples=[0.42])
 
 
 class Workers(Answer):
-    object: str = "list"
-    data: list[WorkerAnswer]
+    """Every worker that has been seen lately."""
+
+    object: str = Field("list", description="What this is.", examples=["list"])
+    data: list[WorkerAnswer] = Field(description="The workers.")
 
 
-@probes.get("/livez", response_model=Live, summary="Is the process alive?")
+@probes.get(
+    "/livez", response_model=Live, summary="Is the process alive?", response_description="It is alive."
+)
 async def livez() -> dict[str, str]:
     """Answers as long as the process does."""
     return {"status": "live"}
 
 
-@probes.get("/readyz", response_model=Ready, summary="Is the server ready?")
+@probes.get(
+    "/readyz", response_model=Ready, summary="Is the server ready?", response_description="It is ready."
+)
 async def readyz(
-    state: StateDep, workers: Annotated[bool, Query(description="Require a live worker, too.")] = False
+    state: StateDep,
+    workers: Annotated[bool, Query(description="Require a live worker, too.", examples=[True])] = False,
 ) -> dict[str, Any]:
     """The database answers within a second and has the schema; with ?workers=1 somebody works, too."""
     if state.watch.stopped:
@@ -101,7 +134,9 @@ def _alive(state: State) -> list[dict[str, Any]]:
         ]
 
 
-@routes.get("", response_model=Server, summary="Describe the server")
+@routes.get(
+    "", response_model=Server, summary="Describe the server", response_description="What this server is."
+)
 def server(state: StateDep) -> dict[str, Any]:
     """Its version, its limits, and what the bits of its results depend on."""
     settings = state.settings
@@ -119,7 +154,12 @@ def server(state: StateDep) -> dict[str, Any]:
     return {"version": app.__version__, "limits": limits, "fingerprint": fingerprint()}
 
 
-@routes.get("/workers", response_model=Workers, summary="List workers")
+@routes.get(
+    "/workers",
+    response_model=Workers,
+    summary="List workers",
+    response_description="Every worker that has been seen lately.",
+)
 def listing(state: StateDep) -> dict[str, Any]:
     """Supervisors that have been seen lately, and how many of their slots are busy."""
     return {"data": _alive(state)}

@@ -36,14 +36,22 @@ _MESSAGES = {
 def _fault(error: dict[str, Any], sent: object) -> Fault:
     kind: str = error["type"]
     param, name = _param(error["loc"], sent, kind)
+    if kind == "union_tag_invalid":
+        param += "." + error["ctx"]["discriminator"].strip("'")
     if kind.endswith("_type") or kind.startswith(("int_", "float_", "bool_")):
         code = "wrong_type"
     elif "than" in kind or kind.startswith("too_") or kind.endswith(("_short", "_long")):
         code = "out_of_range"
     else:
         code = _CODES.get(kind, "invalid")
-    message = _MESSAGES.get(kind) or str(error["msg"]).removeprefix("Value error, ").rstrip(".") + "."
+    message = _message(kind, error)
     return Fault(param, code, message, _hint(kind, name, error))
+
+
+def _message(kind: str, error: dict[str, Any]) -> str:
+    if kind == "union_tag_invalid":  # pydantic's own repeats what was sent
+        return f"Input should be one of {error['ctx']['expected_tags']}."
+    return _MESSAGES.get(kind) or str(error["msg"]).removeprefix("Value error, ").rstrip(".") + "."
 
 
 def _hint(kind: str, name: str, error: dict[str, Any]) -> str | None:

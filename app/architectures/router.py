@@ -7,13 +7,21 @@ from fastapi import Path, Response
 from app.architectures import service
 from app.architectures.schemas import ArchitectureAnswer, ArchitectureCreate
 from app.dependencies import PrincipalDep, StateDep, WindowDep, listed, rename, router
+from app.openapi import LABEL_FILTER, located
 from app.schemas import Page, Renamed
 from app.storage.paging import page
 from app.storage.tables import Architecture
 
 routes = router("/v1/architectures", "architectures")
 
-ArchitectureId = Annotated[str, Path(max_length=64, description="The architecture's id.")]
+ArchitectureId = Annotated[
+    str,
+    Path(
+        max_length=64,
+        description="The architecture's id.",
+        examples=["arch_0n5c1k4v8d2s6m9q3x7z1b5f"],
+    ),
+]
 
 
 def answer(row: Architecture) -> dict[str, Any]:
@@ -28,7 +36,13 @@ def answer(row: Architecture) -> dict[str, Any]:
     }
 
 
-@routes.post("", status_code=201, response_model=ArchitectureAnswer, summary="Store an architecture")
+@routes.post(
+    "",
+    status_code=201,
+    response_model=ArchitectureAnswer,
+    summary="Store an architecture",
+    responses={201: located("It is stored.")},
+)
 def create(
     body: ArchitectureCreate, response: Response, state: StateDep, principal: PrincipalDep
 ) -> dict[str, Any]:
@@ -39,7 +53,13 @@ def create(
         return answer(row)
 
 
-@routes.get("", response_model=Page[ArchitectureAnswer], summary="List architectures")
+@routes.get(
+    "",
+    response_model=Page[ArchitectureAnswer],
+    summary="List architectures",
+    response_description="A page of them.",
+    openapi_extra=LABEL_FILTER,
+)
 def listing(state: StateDep, principal: PrincipalDep, window: WindowDep) -> dict[str, Any]:
     """Architectures of this project, newest first."""
     with state.database.reading() as session:
@@ -47,14 +67,24 @@ def listing(state: StateDep, principal: PrincipalDep, window: WindowDep) -> dict
         return listed([answer(row) for row in rows], more)
 
 
-@routes.get("/{architecture_id}", response_model=ArchitectureAnswer, summary="Read an architecture")
+@routes.get(
+    "/{architecture_id}",
+    response_model=ArchitectureAnswer,
+    summary="Read an architecture",
+    response_description="The architecture.",
+)
 def read(architecture_id: ArchitectureId, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """The hidden layers and what the output layer does."""
     with state.database.reading() as session:
         return answer(service.get(session, principal, architecture_id))
 
 
-@routes.patch("/{architecture_id}", response_model=ArchitectureAnswer, summary="Rename an architecture")
+@routes.patch(
+    "/{architecture_id}",
+    response_model=ArchitectureAnswer,
+    summary="Rename an architecture",
+    response_description="The architecture as it is now.",
+)
 def change(
     architecture_id: ArchitectureId, body: Renamed, state: StateDep, principal: PrincipalDep
 ) -> dict[str, Any]:
@@ -65,7 +95,12 @@ def change(
         return answer(row)
 
 
-@routes.delete("/{architecture_id}", status_code=204, summary="Delete an architecture")
+@routes.delete(
+    "/{architecture_id}",
+    status_code=204,
+    summary="Delete an architecture",
+    response_description="It is deleted.",
+)
 def delete(architecture_id: ArchitectureId, state: StateDep, principal: PrincipalDep) -> None:
     """Jobs keep a copy of what they use."""
     with state.database.writing() as session:

@@ -1,53 +1,101 @@
 """The wire form of architectures."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from app.schemas import Answer, Labels, Name, Request, Time
+from app.schemas import Answer, CreatedAt, CreatedBy, Labels, Name, OwnName, OwnNotes, Request, words
 
 Activation = Literal["identity", "sigmoid", "tanh", "relu"]
 Initialization = Literal[
     "auto", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "uniform", "zeros"
 ]
 
+Initialized = Annotated[
+    Initialization,
+    Field(
+        description="How W starts; auto is He for relu, Glorot else. b starts at 0.",
+        examples=["glorot_uniform"],
+    ),
+]
+Units = Annotated[int, Field(description="Neurons s_l of this layer.", examples=[16])]
+
 
 class HiddenLayer(Request):
-    units: int = Field(ge=1, description="Neurons s_l of this layer.", examples=[16])
+    """A layer l of the network, 2 ≤ l < n."""
+
+    units: Units = Field(ge=1)
     activation: Activation = Field("relu", description="f of (3).", examples=["tanh"])
-    initialization: Initialization = Field(
-        "auto", description="How W starts; auto is He for relu, Glorot else. b starts at 0."
-    )
+    initialization: Initialized = "auto"
 
 
 class OutputLayer(Request):
+    """The layer n of the network; its units follow from the target."""
+
     activation: Literal["auto", Activation, "softmax"] = Field(
-        "auto", description="auto is softmax for classification and identity for regression."
+        "auto",
+        description="f of (3); auto is softmax for classification (sigmoid with squared_error) and identity "
+        "for regression.",
+        examples=["softmax"],
     )
-    initialization: Initialization = Field("auto", description="How W starts.")
+    initialization: Initialized = "auto"
 
 
 class ArchitectureSpec(Request):
     """The hidden layers in order; the output layer's units follow from the target."""
 
     layers: list[HiddenLayer] = Field(
-        description="The hidden layers; may be empty.",
+        description="The hidden layers, in order; may be empty.",
         examples=[[{"units": 16, "activation": "tanh"}]],
     )
-    output: OutputLayer = Field(OutputLayer(), description="The output layer.")
+    output: OutputLayer = Field(
+        OutputLayer(), description="The output layer.", examples=[{"activation": "auto"}]
+    )
 
 
 class ArchitectureCreate(ArchitectureSpec):
+    """An architecture to be kept, for use in jobs by its id."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "small tanh", "layers": [{"units": 16, "activation": "tanh"}]}]
+        }
+    )
+
     name: Name | None = Field(None, description="Your name for it.", examples=["small tanh"])
     metadata: Labels = Field({}, examples=[{"course": "ML 101"}])
 
 
 class ArchitectureAnswer(Answer):
-    object: Literal["architecture"] = "architecture"
-    id: str = Field(examples=["arch_0n5c1k4v8d2s6m9q3x7z1b5f"])
-    created_at: Time
-    created_by: str = Field(description="Id of the key that made it.")
-    name: str | None
-    metadata: dict[str, str]
-    layers: list[HiddenLayer]
-    output: OutputLayer
+    """A stored architecture."""
+
+    object: Literal["architecture"] = Field(
+        "architecture", description="What this is.", examples=["architecture"]
+    )
+    id: str = Field(description="Its id.", examples=["arch_0n5c1k4v8d2s6m9q3x7z1b5f"])
+    created_at: CreatedAt
+    created_by: CreatedBy
+    name: OwnName
+    metadata: OwnNotes
+    layers: list[HiddenLayer] = Field(description="The hidden layers, in order.")
+    output: OutputLayer = Field(description="The output layer.")
+
+
+class NetworkLayer(Answer):
+    """A layer whose options are resolved."""
+
+    units: Units
+    activation: str = Field(
+        description="f of (3).",
+        examples=["tanh"],
+        json_schema_extra=words(("identity", "sigmoid", "tanh", "relu", "softmax")),
+    )
+    initialization: Initialized
+
+
+class NetworkAnswer(Answer):
+    """An architecture that is fitted to a dataset: every s_l is known."""
+
+    inputs: int = Field(description="s_1: encoded input columns.", examples=[7])
+    layers: list[NetworkLayer] = Field(description="The hidden layers, l = 2 … n-1.")
+    output: NetworkLayer = Field(description="The output layer, l = n.")

@@ -83,7 +83,7 @@ def read_corrections(corrections: object, names: list[str]) -> dict[str, Type]:
         elif not isinstance(correction, Mapping) or list(correction) != ["type"]:
             faults.append(Fault(param, "wrong_type", 'Expected an object with the one member "type".'))
         elif correction["type"] not in TYPES:
-            faults.append(Fault(f"{param}.type", "unknown_value", f"Expected one of {', '.join(TYPES)}."))
+            faults.append(Fault(f"{param}.type", "not_allowed", f"Expected one of {', '.join(TYPES)}."))
     if faults:
         raise InvalidDataset("The corrections of columns do not fit the file.", *faults[:20])
     return {name: correction["type"] for name, correction in corrections.items()}

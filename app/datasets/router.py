@@ -10,54 +10,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from app.datasets import parquet, service
+from app.datasets.bodies import RAW_TYPES, UPLOAD_BODY
 from app.datasets.schemas import DatasetAnswer, RowsAnswer
 from app.dependencies import PrincipalDep, StateDep, WindowDep, listed, rename, router
 from app.errors import Fault, Invalid, TooLarge, UnsupportedMediaType
+from app.openapi import LABEL_FILTER, located, refused
 from app.schemas import Page, Renamed
 from app.storage.paging import page
 from app.storage.tables import Dataset
 
 routes = router("/v1/datasets", "datasets")
 
-DatasetId = Annotated[str, PathParam(max_length=64, description="The dataset's id.")]
-
-RAW_TYPES = (
-    "text/csv",
-    "text/tab-separated-values",
-    "text/plain",
-    "application/json",
-    "application/gzip",
-    "application/x-gzip",
-    "application/octet-stream",
-)
-
-_UPLOAD_BODY = {
-    "required": True,
-    "description": "A CSV, TSV or JSON file, plain or gzip; told apart by content, not by name.",
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {
-                    "file": {"type": "string", "contentMediaType": "application/octet-stream"},
-                    "name": {"type": "string", "maxLength": 255},
-                    "columns": {"type": "string", "description": "JSON; corrects types of columns."},
-                },
-            }
-        },
-        "text/csv": {"schema": {"type": "string"}, "example": "x,y\n0.1,a\n0.9,b\n"},
-        "application/json": {
-            "schema": {
-                "oneOf": [
-                    {"type": "array", "items": {"type": "object"}},
-                    {"type": "object"},
-                ]
-            },
-            "example": {"name": "tiny", "rows": [{"x": 0.1, "y": "a"}, {"x": 0.9, "y": "b"}]},
-        },
-    },
-}
+DatasetId = Annotated[
+    str, PathParam(max_length=64, description="The dataset's id.", examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"])
+]
 
 
 @routes.post(
@@ -65,14 +31,22 @@ _UPLOAD_BODY = {
     status_code=201,
     response_model=DatasetAnswer,
     summary="Upload a dataset",
-    openapi_extra={"requestBody": _UPLOAD_BODY},
+    responses={201: located("It is parsed and kept.")},
+    openapi_extra={"requestBody": UPLOAD_BODY},
 )
 async def create(
     request: Request,
     response: Response,
     state: StateDep,
     principal: PrincipalDep,
-    name: Annotated[str | None, Query(max_length=255, description="For a raw body.")] = None,
+    name: Annotated[
+        str | None,
+        Query(
+            max_length=255,
+            description="Your name for it; the form's, or the JSON object's, goes before.",
+            examples=["penguins"],
+        ),
+    ] = None,
 ) -> dict[str, Any]:
     """Parse a file into typed columns and keep it. Types are inferred from all rows."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -123,7 +97,13 @@ async def _receive(request: Request, upload: Path, most: int) -> None:
             target.write(block)  # a local file of the page cache: a hop to a thread would cost more
 
 
-@routes.get("", response_model=Page[DatasetAnswer], summary="List datasets")
+@routes.get(
+    "",
+    response_model=Page[DatasetAnswer],
+    summary="List datasets",
+    response_description="A page of them.",
+    openapi_extra=LABEL_FILTER,
+)
 def listing(state: StateDep, principal: PrincipalDep, window: WindowDep) -> dict[str, Any]:
     """Datasets of this project, newest first."""
     with state.database.reading() as session:
@@ -132,14 +112,24 @@ def listing(state: StateDep, principal: PrincipalDep, window: WindowDep) -> dict
     return listed(data, more)
 
 
-@routes.get("/{dataset_id}", response_model=DatasetAnswer, summary="Read a dataset")
+@routes.get(
+    "/{dataset_id}",
+    response_model=DatasetAnswer,
+    summary="Read a dataset",
+    response_description="The dataset.",
+)
 def read(dataset_id: DatasetId, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """The dataset's columns and their profile."""
     with state.database.reading() as session:
         return service.answer(service.get(session, principal, dataset_id))
 
 
-@routes.patch("/{dataset_id}", response_model=DatasetAnswer, summary="Rename a dataset")
+@routes.patch(
+    "/{dataset_id}",
+    response_model=DatasetAnswer,
+    summary="Rename a dataset",
+    response_description="The dataset as it is now.",
+)
 def change(dataset_id: DatasetId, body: Renamed, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """Change its name or metadata."""
     with state.database.writing() as session:
@@ -148,20 +138,33 @@ def change(dataset_id: DatasetId, body: Renamed, state: StateDep, principal: Pri
         return service.answer(dataset)
 
 
-@routes.delete("/{dataset_id}", status_code=204, summary="Delete a dataset")
+@routes.delete(
+    "/{dataset_id}",
+    status_code=204,
+    summary="Delete a dataset",
+    response_description="It is deleted.",
+    responses={409: refused("An unfinished job uses it.")},
+)
 def delete(dataset_id: DatasetId, state: StateDep, principal: PrincipalDep) -> None:
     """Refused while an unfinished job uses it; finished jobs keep its SHA-256."""
     with state.database.writing() as session:
         service.delete(session, state.blobs, principal, dataset_id)
 
 
-@routes.get("/{dataset_id}/rows", response_model=RowsAnswer, summary="Read rows")
+@routes.get(
+    "/{dataset_id}/rows",
+    response_model=RowsAnswer,
+    summary="Read rows",
+    response_description="A page of rows.",
+)
 def rows(
     dataset_id: DatasetId,
     state: StateDep,
     principal: PrincipalDep,
-    after: Annotated[int, Query(ge=-1, lt=2**53, description="Row number before the page.")] = -1,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    after: Annotated[
+        int, Query(ge=-1, lt=2**53, description="Row number before the page.", examples=[19])
+    ] = -1,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most rows of the page.", examples=[100])] = 20,
 ) -> dict[str, Any]:
     """Rows with their values; a missing one is null. Rows count from 0."""
     with state.database.reading() as session:
@@ -181,6 +184,7 @@ def rows(
     "/{dataset_id}/content",
     summary="Download as Parquet",
     response_class=Response,
+    response_description="The file.",
     responses={200: {"content": {"application/vnd.apache.parquet": {}}}},
 )
 def content(dataset_id: DatasetId, state: StateDep, principal: PrincipalDep) -> Response:

@@ -1,49 +1,94 @@
 """The wire form of datasets."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.schemas import Answer, Labels, Name, Request, Time, Warned
+from app.schemas import Answer, CreatedAt, CreatedBy, Labels, Name, OwnName, OwnNotes, Request, Shape, Warned
 
 
 class Envelope(Request):
     """What a client may say of a dataset beside its rows."""
 
-    name: Name | None = Field(None, examples=["penguins"])
+    name: Name | None = Field(None, description="Your name for it.", examples=["penguins"])
     metadata: Labels = Field({}, examples=[{"source": "Palmer station"}])
 
 
 class ColumnAnswer(Answer):
-    """A column with its profile: numbers also have min, max, mean, …, categories their counts."""
+    """A column with its profile: the figures of a number, the categories of a category or boolean."""
 
-    name: str
-    type: Literal["number", "category", "boolean", "date", "text"]
-    missing: int = Field(description="Rows without a value.")
-    used_by_default: bool = Field(description="Whether a job uses it as a feature unless told otherwise.")
-    reason: str | None = Field(description="Why it is set aside.")
+    name: str = Field(description="The column's name.", examples=["bill_length_mm"])
+    type: Literal["number", "category", "boolean", "date", "text"] = Field(
+        description="What its values are, inferred from all rows unless corrected.", examples=["number"]
+    )
+    missing: int = Field(description="Rows without a value.", examples=[2])
+    used_by_default: bool = Field(
+        description="Whether a job uses it as a feature unless told otherwise.", examples=[True]
+    )
+    reason: str | None = Field(
+        description="Why it is set aside; null when it is not.", examples=["all of its values are the same"]
+    )
+    distinct: int | None = Field(
+        None, description="Different values; null where a number has more than 1,000.", examples=[164]
+    )
+    min: float | None = Field(None, description="Numbers: the least.", examples=[32.1])
+    max: float | None = Field(None, description="Numbers: the greatest.", examples=[59.6])
+    mean: float | None = Field(None, description="Numbers: the mean.", examples=[43.92])
+    std: float | None = Field(
+        None, description="Numbers: the standard deviation, of the population.", examples=[5.45]
+    )
+    quantiles: list[float | None] | None = Field(
+        None,
+        description="Numbers: the quantiles at 0, ¼, ½, ¾ and 1, linear between values.",
+        examples=[[32.1, 39.2, 44.4, 48.5, 59.6]],
+    )
+    integer: bool | None = Field(None, description="Numbers: whether all are whole.", examples=[False])
+    categories: list[str] | None = Field(
+        None,
+        description="Categories and booleans: all values, in code-point order.",
+        examples=[["Biscoe", "Dream", "Torgersen"]],
+    )
+    counts: dict[str, int] | None = Field(
+        None,
+        description="Categories and booleans: rows by value, of the 100 most frequent.",
+        examples=[{"Biscoe": 168, "Dream": 124, "Torgersen": 52}],
+    )
 
 
 class DatasetAnswer(Answer):
-    object: Literal["dataset"] = "dataset"
-    id: str = Field(examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"])
-    created_at: Time
-    created_by: str
-    name: str | None
-    metadata: dict[str, str]
-    status: Literal["processing", "ready", "failed"]
-    sha256: str = Field(description="Of the content: the same for the same data as CSV, gzip or JSON.")
-    size_bytes: int = Field(description="Of the stored Parquet.")
-    row_count: int
-    columns: list[ColumnAnswer]
-    warnings: list[Warned]
+    """A table of typed columns. Its content never changes."""
+
+    object: Literal["dataset"] = Field("dataset", description="What this is.", examples=["dataset"])
+    id: str = Field(description="Its id.", examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"])
+    created_at: CreatedAt
+    created_by: CreatedBy
+    name: OwnName
+    metadata: OwnNotes
+    status: Literal["processing", "ready", "failed"] = Field(
+        description="Whether jobs can use it.", examples=["ready"]
+    )
+    sha256: str = Field(
+        description="SHA-256 of the content: the same for the same data as CSV, gzip or JSON.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    )
+    size_bytes: int = Field(description="Bytes of the stored Parquet.", examples=[8124])
+    row_count: int = Field(description="Rows.", examples=[344])
+    columns: list[Annotated[dict[str, Any], Shape(ColumnAnswer)]] = Field(
+        description="The columns, in the order of the file."
+    )
+    warnings: list[Warned] = Field(description="What was set aside, and why.")
 
 
 class RowsAnswer(Answer):
     """A page of rows; ids are row numbers, from 0."""
 
-    object: Literal["list"] = "list"
-    data: list[dict[str, Any]]
-    first_id: int | None
-    last_id: int | None
-    has_more: bool
+    object: Literal["list"] = Field("list", description="What this is.", examples=["list"])
+    data: list[dict[str, Any]] = Field(
+        description="Values by column name; a missing one is null.",
+        examples=[[{"island": "Torgersen", "bill_length_mm": 39.1, "sex": None}]],
+    )
+    first_id: int | None = Field(description="Number of the page's first row.", examples=[0])
+    last_id: int | None = Field(
+        description="Number of the page's last row: the next page's ?after=.", examples=[19]
+    )
+    has_more: bool = Field(description="Whether there are rows behind this page.", examples=[True])

@@ -63,6 +63,8 @@ def record(
     unnamed = None
     if place is not None:
         values |= {"crashes": 0}
+        data = {"epoch": place.epoch, "step": place.step}
+        entries.append(Entry("job.checkpoint", f"The job can go on from epoch {place.epoch}.", data))
         unnamed = _write_snapshot(session, blobs, claim, place, held.snapshot)
     if ending is not None:
         job, end = ending

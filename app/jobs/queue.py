@@ -59,7 +59,8 @@ NEXT = (
 )
 TAKE = (
     sa.update(_jobs)
-    .where(_jobs.c.id == NEXT.scalar_subquery())
+    # The state once more: Postgres looks at a row again after it has waited for one who cancels it.
+    .where(_jobs.c.id == NEXT.scalar_subquery(), _jobs.c.status == State.QUEUED)
     .values(
         status=State.RUNNING,
         worker_id=sa.bindparam("worker"),
@@ -136,13 +137,13 @@ def heartbeat(
         if not claims:
             return {}
         rows = session.execute(RENEW, {"claims": _pairs(claims), "lease": lease_seconds})
-        return dict(row.tuple() for row in rows)
+        return {row.id: row.want for row in rows}
 
 
 def wishes(database: Database, claims: Sequence[Claim]) -> dict[str, str]:
     """What is wanted of each job that is still ours, by its id."""
     with database.reading() as session:
-        return dict(row.tuple() for row in session.execute(WISHES, {"claims": _pairs(claims)}))
+        return {row.id: row.want for row in session.execute(WISHES, {"claims": _pairs(claims)})}
 
 
 def _pairs(claims: Sequence[Claim]) -> list[tuple[str, int]]:
@@ -202,7 +203,9 @@ def lapsed_cancellations(database: Database) -> list[Claim]:
 
 
 LAPSED = (
-    sa.select(Job).where(Job.status == sa.bindparam("state"), Job.lease_until < clock()).with_for_update()
+    sa.select(Job)
+    .where(Job.status == sa.bindparam("state"), Job.lease_until < clock())
+    .with_for_update(skip_locked=True)  # one who was stopped in a transaction must not stop everybody
 )
 
 

@@ -12,17 +12,25 @@ from app.datasets import content
 from app.dependencies import PrincipalDep, State, StateDep, WindowDep, listed, rename, router
 from app.errors import NotFound
 from app.jobs import events, service
-from app.jobs.schemas import EpochAnswer, EventAnswer, JobAnswer, JobCreate, SplitAnswer
+from app.jobs.answers import EVENT_STREAM, EpochAnswer, EventAnswer, JobAnswer, SplitAnswer
+from app.jobs.schemas import JobCreate
 from app.jobs.states import TERMINAL
+from app.jobs.states import State as JobState
 from app.keys.service import Principal
-from app.schemas import Page, Renamed
+from app.openapi import LABEL_FILTER, located, refused
+from app.schemas import Page, Renamed, words
 from app.storage.paging import Window, page
 from app.storage.tables import Job
 
 routes = router("/v1/jobs", "jobs")
 
-JobId = Annotated[str, Path(max_length=64, description="The job's id.")]
-Wait = Annotated[float, Query(ge=0, le=3600, allow_inf_nan=False, description="Most seconds to wait.")]
+JobId = Annotated[
+    str, Path(max_length=64, description="The job's id.", examples=["job_0n5c1k4v8d2s6m9q3x7z1b5f"])
+]
+Wait = Annotated[
+    float,
+    Query(ge=0, le=3600, allow_inf_nan=False, description="Most seconds to wait.", examples=[30]),
+]
 
 LOOK_SECONDS = 1.0
 """How often to look without a hint that something has changed."""
@@ -31,13 +39,21 @@ EVENTS_AT_ONCE = 100
 PING_SECONDS = 15.0
 
 
-@routes.post("", status_code=202, response_model=JobAnswer, summary="Submit a job")
+@routes.post(
+    "",
+    status_code=202,
+    response_model=JobAnswer,
+    summary="Submit a job",
+    responses={
+        202: located("The job waits for a worker."),
+        404: refused("There is no such dataset or architecture in this project; errors name which."),
+    },
+)
 async def create(
     body: JobCreate, request: Request, response: Response, state: StateDep, principal: PrincipalDep
 ) -> dict[str, Any]:
     """Queue a training run. Every "auto" is resolved now; both forms are kept."""
     sent = await request.json()
-
     job = await run_in_threadpool(
         service.create, state.database, state.blobs, state.settings, principal, body, sent
     )
@@ -50,12 +66,26 @@ def _job(state: State, principal: Principal, job_id: str) -> dict[str, Any]:
         return service.answer(session, service.get(session, principal, job_id))
 
 
-@routes.get("", response_model=Page[JobAnswer], summary="List jobs")
+@routes.get(
+    "",
+    response_model=Page[JobAnswer],
+    summary="List jobs",
+    response_description="A page of them.",
+    openapi_extra=LABEL_FILTER,
+)
 def listing(
     state: StateDep,
     principal: PrincipalDep,
     window: WindowDep,
-    status: Annotated[str | None, Query(max_length=32, description="Only jobs in this state.")] = None,
+    status: Annotated[
+        str | None,
+        Query(
+            max_length=32,
+            description="Only jobs in this state.",
+            examples=["running"],
+            json_schema_extra=words(JobState),
+        ),
+    ] = None,
 ) -> dict[str, Any]:
     """Jobs of this project, newest first."""
     if status is not None:
@@ -66,14 +96,15 @@ def listing(
         return listed([service.answer(session, row) for row in rows], more)
 
 
-@routes.get("/{job_id}", response_model=JobAnswer, summary="Read a job")
+@routes.get("/{job_id}", response_model=JobAnswer, summary="Read a job", response_description="The job.")
 async def read(
     job_id: JobId,
     state: StateDep,
     principal: PrincipalDep,
     wait: Wait = 0.0,
     wait_for: Annotated[
-        Literal["change", "terminal"], Query(description="What ?wait= waits for.")
+        Literal["change", "terminal"],
+        Query(description="What ?wait= waits for: another status, or the job's end.", examples=["terminal"]),
     ] = "change",
 ) -> dict[str, Any]:
     """The job. With ?wait= the answer comes when the status changes, at once if it is terminal."""
@@ -91,7 +122,12 @@ async def read(
     return job
 
 
-@routes.patch("/{job_id}", response_model=JobAnswer, summary="Rename a job")
+@routes.patch(
+    "/{job_id}",
+    response_model=JobAnswer,
+    summary="Rename a job",
+    response_description="The job as it is now.",
+)
 def change(job_id: JobId, body: Renamed, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """Change its name or metadata."""
     with state.database.writing() as session:
@@ -100,14 +136,30 @@ def change(job_id: JobId, body: Renamed, state: StateDep, principal: PrincipalDe
         return service.answer(session, row)
 
 
-@routes.delete("/{job_id}", status_code=204, summary="Delete a job")
+@routes.delete(
+    "/{job_id}",
+    status_code=204,
+    summary="Delete a job",
+    response_description="It is deleted.",
+    responses={409: refused("The job has not ended; allowed lists the actions that it takes.")},
+)
 def delete(job_id: JobId, state: StateDep, principal: PrincipalDep) -> None:
     """Delete a finished job and its history. Its model stays."""
     with state.database.writing() as session:
         service.delete(session, state.blobs, principal, job_id)
 
 
-@routes.post("/{job_id}/cancel", status_code=202, response_model=JobAnswer, summary="Cancel a job")
+@routes.post(
+    "/{job_id}/cancel",
+    status_code=202,
+    response_model=JobAnswer,
+    summary="Cancel a job",
+    responses={
+        200: {"model": JobAnswer, **located("It was asked to stop before.")},
+        202: located("It is asked to stop."),
+        409: refused("The job has ended; allowed lists the actions that it takes."),
+    },
+)
 def cancel(job_id: JobId, response: Response, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """Ask the job to stop; it leaves the model that it has reached. 200 when it was asked already."""
     with state.database.writing() as session:
@@ -118,15 +170,30 @@ def cancel(job_id: JobId, response: Response, state: StateDep, principal: Princi
     return job
 
 
-@routes.get("/{job_id}/epochs", response_model=Page[EpochAnswer], summary="Read the history")
+@routes.get(
+    "/{job_id}/epochs",
+    response_model=Page[EpochAnswer],
+    summary="Read the history",
+    response_description="A page of epochs, oldest first; ids are epochs.",
+)
 def epochs(
     job_id: JobId,
     state: StateDep,
     principal: PrincipalDep,
-    after_epoch: Annotated[int, Query(ge=0, lt=2**53, description="Epoch before the page.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    after_epoch: Annotated[
+        int, Query(ge=0, lt=2**53, description="Epoch before the page.", examples=[1000])
+    ] = 0,
+    limit: Annotated[
+        int, Query(ge=1, le=10_000, description="Most epochs of the page.", examples=[100])
+    ] = 1000,
     max_points: Annotated[
-        int | None, Query(ge=2, le=10_000, description="Thin the list, keeping its extremes.")
+        int | None,
+        Query(
+            ge=2,
+            le=10_000,
+            description="Thin the list to so many, keeping its extremes; limit then does nothing.",
+            examples=[300],
+        ),
     ] = None,
 ) -> dict[str, Any]:
     """Every epoch's costs, metrics and timing."""
@@ -137,7 +204,13 @@ def epochs(
     return {"data": rows, "first_id": first, "last_id": last, "has_more": more}
 
 
-@routes.get("/{job_id}/split", response_model=SplitAnswer, summary="Read the split")
+@routes.get(
+    "/{job_id}/split",
+    response_model=SplitAnswer,
+    summary="Read the split",
+    response_description="Row numbers, by part.",
+    responses={410: refused("The dataset's rows have been deleted.")},
+)
 def split(job_id: JobId, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """The row numbers that were trained on, that steered early stopping, and that were held out."""
     with state.database.reading() as session:
@@ -175,18 +248,21 @@ async def _next_events(
     "/{job_id}/events",
     summary="Follow the job",
     response_model=Page[EventAnswer],
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    response_description="A page of events, oldest first, ids are sequence numbers; or a stream of them.",
+    responses={200: {"content": EVENT_STREAM}},
 )
 async def follow(
     job_id: JobId,
     request: Request,
     state: StateDep,
     principal: PrincipalDep,
-    after: Annotated[int, Query(ge=0, lt=2**53, description="Sequence number before the page.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: Annotated[
+        int, Query(ge=0, lt=2**53, description="Sequence number before the page.", examples=[3])
+    ] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most events of the page.", examples=[100])] = 100,
     wait: Wait = 0.0,
     last_event_id: Annotated[
-        str | None, Header(description="Where a stream goes on: a sequence number.")
+        str | None, Header(description="Where a stream goes on: a sequence number.", examples=["3"])
     ] = None,
 ) -> Any:
     """The job's events as a list; with ?wait= the answer comes when there is one.

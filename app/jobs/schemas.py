@@ -1,58 +1,80 @@
-"""The wire form of jobs, their training options, epochs and events."""
+"""What a client may ask of a job: its training options, where it starts, what it is called."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from app.architectures.schemas import ArchitectureSpec
-from app.schemas import Answer, Labels, Name, Reference, Request, Time, Warned, word_or
+from app.schemas import Labels, Name, Reference, Request, word_or
 
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1, examples=[0.15])]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0)]
+LearningRate = Annotated[float, Field(gt=0, description="alpha: the length of a step.", examples=[0.01])]
 
 
 class GradientDescent(Request):
-    """(7)-(8) of the paper."""
+    """(7)-(8) of the paper: θ ← θ − alpha·∇."""
 
-    name: Literal["gradient_descent"] = "gradient_descent"
-    learning_rate: Rate = Field(0.1, description="alpha of (7)-(8).")
+    name: Literal["gradient_descent"] = Field(
+        "gradient_descent", description="Which optimizer.", examples=["gradient_descent"]
+    )
+    learning_rate: Rate = Field(0.1, description="alpha of (7)-(8).", examples=[0.1])
 
 
 class Momentum(Request):
     """Gradient descent with a velocity v: v ← momentum·v − alpha·∇, θ ← θ + v."""
 
-    name: Literal["momentum"] = "momentum"
-    learning_rate: Rate = Field(0.01, description="alpha.")
-    momentum: Decay = 0.9
+    name: Literal["momentum"] = Field("momentum", description="Which optimizer.", examples=["momentum"])
+    learning_rate: LearningRate = 0.01
+    momentum: Decay = Field(0.9, description="Share of the velocity that is kept.", examples=[0.9])
 
 
 class Adam(Request):
     """Kingma & Ba 2015, algorithm 1, with both bias corrections."""
 
-    name: Literal["adam"] = "adam"
-    learning_rate: Rate = Field(0.001, description="alpha.")
-    beta1: Decay = 0.9
-    beta2: Decay = 0.999
-    epsilon: Rate = 1e-8
+    name: Literal["adam"] = Field("adam", description="Which optimizer.", examples=["adam"])
+    learning_rate: LearningRate = 0.001
+    beta1: Decay = Field(0.9, description="Decay of the gradient's running mean.", examples=[0.9])
+    beta2: Decay = Field(0.999, description="Decay of its square's running mean.", examples=[0.999])
+    epsilon: Rate = Field(1e-8, description="Keeps the division from zero.", examples=[1e-8])
+
+
+def _nameless(schema: dict[str, Any]) -> None:
+    """What has no name fits several of them: the document asks for one at least."""
+    schema["anyOf"] = schema.pop("oneOf")
 
 
 Optimizer = Annotated[
     Annotated[GradientDescent, Tag("gradient_descent")]
     | Annotated[Momentum, Tag("momentum")]
     | Annotated[Adam, Tag("adam")],
-    Field(discriminator="name", description="How parameters are updated."),
+    Field(
+        discriminator="name",
+        description="How parameters are updated. Without a name it is adam, or gradient_descent in the "
+        "paper preset.",
+        examples=[{"name": "adam", "learning_rate": 0.003}],
+        json_schema_extra=_nameless,
+    ),
 ]
 
 
 class EarlyStopping(Request):
     """Stop when the monitored cost has not fallen for a while. Names as in Keras."""
 
-    monitor: Literal["validation_cost", "cost"] = "validation_cost"
-    min_delta: float = Field(0.0, ge=0, description="A smaller fall does not count.")
-    patience: int = Field(20, ge=1, le=1_000_000, description="Epochs without a fall before stopping.")
-    restore_best_weights: bool = Field(True, description="End with the parameters of the best epoch.")
-    start_from_epoch: int = Field(0, ge=0, le=10_000_000, description="Epochs that are not looked at.")
+    monitor: Literal["validation_cost", "cost"] = Field(
+        "validation_cost", description="The column of the history that is watched.", examples=["cost"]
+    )
+    min_delta: float = Field(0.0, ge=0, description="A smaller fall does not count.", examples=[0.0001])
+    patience: int = Field(
+        20, ge=1, le=1_000_000, description="Epochs without a fall before stopping.", examples=[20]
+    )
+    restore_best_weights: bool = Field(
+        True, description="End with the parameters of the best epoch.", examples=[True]
+    )
+    start_from_epoch: int = Field(
+        0, ge=0, le=10_000_000, description="Epochs that are not looked at.", examples=[10]
+    )
 
 
 class Training(Request):
@@ -61,29 +83,53 @@ class Training(Request):
     preset: Literal["paper"] | None = Field(
         None,
         description="paper: squared_error, gradient_descent, full batch, no split, no early stopping, no "
-        "standardising, float64. Fields beside it win.",
+        "standardizing, float64. Fields beside it win.",
+        examples=["paper"],
     )
     cost: Literal["auto", "squared_error", "cross_entropy"] = Field(
-        "auto", description="squared_error is (5). auto: cross_entropy for classification."
+        "auto",
+        description="squared_error is (5). auto: cross_entropy for classification, squared_error for "
+        "regression.",
+        examples=["cross_entropy"],
     )
     optimizer: Optimizer = Adam()
     batch_size: word_or(Literal["auto", "full"], Annotated[int, Field(ge=1, le=2**31)]) = Field(  # type: ignore[valid-type]
-        "auto", description="Examples per step; a smaller last minibatch is used, not dropped."
+        "auto",
+        description="Examples per step; a smaller last minibatch is used, not dropped. full: all of them. "
+        "auto: 32 to 256, by the number of training rows.",
+        examples=[32],
     )
-    epochs: int = Field(200, ge=1, le=10_000_000, description="Most passes over the training rows.")
-    weight_decay: float = Field(0.0, ge=0, description="lambda of (6): not divided by m, weights only.")
+    epochs: int = Field(
+        200, ge=1, le=10_000_000, description="Most passes over the training rows.", examples=[100]
+    )
+    weight_decay: float = Field(
+        0.0, ge=0, description="lambda of (6): not divided by m, weights only.", examples=[0.0001]
+    )
     validation_fraction: Fraction = Field(0.15, description="Share of rows that steer early stopping.")
     test_fraction: Fraction = Field(0.15, description="Share of rows held out until the end.")
     stratify: word_or(Literal["auto"], bool) = Field(  # type: ignore[valid-type]
-        "auto", description="Split each class in proportion; auto: for classification."
+        "auto", description="Split each class in proportion; auto: for classification.", examples=[True]
     )
-    early_stopping: EarlyStopping | None = Field(EarlyStopping(), description="null: train every epoch.")
-    standardize: bool = Field(True, description="Scale number features, and a regression target.")
-    shuffle: bool = Field(True, description="New minibatches every epoch.")
-    seed: int = Field(0, ge=0, lt=2**63, description="Decides split, first weights and shuffling.")
-    dtype: Literal["float32", "float64"] = "float32"
+    early_stopping: EarlyStopping | None = Field(
+        EarlyStopping(),
+        description="When to stop before the last epoch. null: train every epoch.",
+        examples=[{"patience": 10}],
+    )
+    standardize: bool = Field(
+        True,
+        description="Scale number features, and a regression target, to mean 0 and deviation 1 on the "
+        "training rows. Costs are then in scaled units, metrics and predictions in raw ones.",
+        examples=[True],
+    )
+    shuffle: bool = Field(True, description="New minibatches every epoch.", examples=[True])
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="Decides split, first weights and shuffling.", examples=[42]
+    )
+    dtype: Literal["float32", "float64"] = Field(
+        "float32", description="The numbers that training computes with.", examples=["float64"]
+    )
     threads: word_or(Literal["auto"], Literal[1]) = Field(  # type: ignore[valid-type]
-        "auto", description="Threads of one job; they never change a bit of the result."
+        "auto", description="Threads of one job; they never change a bit of the result.", examples=[1]
     )
 
     @model_validator(mode="before")
@@ -98,8 +144,10 @@ class Training(Request):
 class LayerParameters(Request):
     """W^(l), s_{l+1} rows of s_l numbers, and b^(l), s_{l+1} numbers."""
 
-    W: list[list[float]]
-    b: list[float]
+    W: list[list[float]] = Field(
+        description="W^(l): s_{l+1} rows of s_l numbers.", examples=[[[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]]
+    )
+    b: list[float] = Field(description="b^(l): s_{l+1} numbers.", examples=[[0.0, 0.0, 0.0]])
 
 
 def _targets(value: object) -> str:
@@ -109,98 +157,67 @@ def _targets(value: object) -> str:
 class JobCreate(Request):
     """A training run. Only a dataset and a target are needed."""
 
-    dataset_id: Reference = Field(examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"])
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"dataset_id": "ds_0n5c1k4v8d2s6m9q3x7z1b5f", "target": "species"},
+                {
+                    "dataset_id": "ds_0n5c1k4v8d2s6m9q3x7z1b5f",
+                    "target": "y",
+                    "architecture": {
+                        "layers": [{"units": 3, "activation": "sigmoid"}],
+                        "output": {"activation": "sigmoid"},
+                    },
+                    "training": {"preset": "paper", "epochs": 1000, "optimizer": {"learning_rate": 0.5}},
+                },
+            ]
+        }
+    )
+
+    dataset_id: Reference = Field(
+        description="The dataset to learn from.", examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"]
+    )
     target: Annotated[
         Annotated[str, Tag("one")] | Annotated[list[str], Field(min_length=1), Tag("several")],
         Discriminator(_targets),
     ] = Field(description="The column to predict, or several numeric ones.", examples=["species"])
-    task: Literal["auto", "classification", "regression"] = "auto"
+    task: Literal["auto", "classification", "regression"] = Field(
+        "auto",
+        description="auto: classification for a category, a boolean, or integers with at most 10 distinct "
+        "values (with a warning), else regression.",
+        examples=["classification"],
+    )
     features: list[str] | None = Field(
-        None, description="The columns to predict from; default: every one with used_by_default."
+        None,
+        description="The columns to predict from; default: every one with used_by_default.",
+        examples=[["bill_length_mm", "bill_depth_mm"]],
     )
     architecture: word_or(Literal["auto"], ArchitectureSpec) = Field(  # type: ignore[valid-type]
-        "auto", description="The network's layers."
+        "auto",
+        description="The network's layers; auto: two hidden layers of 32 and 16 relu units.",
+        examples=[{"layers": [{"units": 16, "activation": "tanh"}]}],
     )
-    architecture_id: Reference | None = Field(None, description="A stored architecture instead.")
-    training: Training = Training()
+    architecture_id: Reference | None = Field(
+        None,
+        description="A stored architecture instead.",
+        examples=["arch_0n5c1k4v8d2s6m9q3x7z1b5f"],
+    )
+    training: Training = Field(
+        Training(), description="How to train.", examples=[{"epochs": 100, "seed": 42}]
+    )
     initial_parameters: list[LayerParameters] | None = Field(
-        None, description="Where to start: W^(1), b^(1), W^(2), … in the paper's shapes."
+        None,
+        description="Where to start: W^(1), b^(1), W^(2), … in the paper's shapes. Default: as each layer's "
+        "initialization says.",
+        examples=[
+            [
+                {"W": [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]], "b": [0.0, 0.0, 0.0]},
+                {"W": [[0.1, 0.2, 0.3]], "b": [0.0]},
+            ]
+        ],
     )
-    priority: int = Field(0, ge=-100, le=100, description="Higher runs first.")
-    name: Name | None = Field(None, examples=["penguins, first try"])
+    priority: int = Field(0, ge=-100, le=100, description="Higher runs first.", examples=[10])
+    name: Name | None = Field(
+        None, description="Your name for the job and its model.", examples=["penguins, first try"]
+    )
     metadata: Labels = Field({}, examples=[{"team": "biology"}])
-
-
-class Progress(Answer):
-    phase: Literal["waiting", "training", "done"]
-    completed: int
-    total: int
-    unit: Literal["epoch"] = "epoch"
-    updated_at: Time | None
-
-
-class JobAnswer(Answer):
-    """A job. ``training`` is resolved, ``requested`` is what was sent."""
-
-    object: Literal["job"] = "job"
-    id: str = Field(examples=["job_0n5c1k4v8d2s6m9q3x7z1b5f"])
-    created_at: Time
-    created_by: str
-    name: str | None
-    metadata: dict[str, str]
-    status: str = Field(description="queued, running, cancelling, cancelled, succeeded or failed.")
-    task: str
-    target: str | list[str]
-    features: list[str]
-    dataset_id: str
-    dataset_sha256: str
-    model_id: str | None
-    architecture_id: str | None
-    architecture: dict[str, Any]
-    training: dict[str, Any]
-    requested: dict[str, Any]
-    fingerprint: dict[str, Any] | None = Field(description="What computed it: NumPy, BLAS, core type.")
-    priority: int
-    progress: Progress
-    queue_position: int | None = Field(description="1 is next; null when it is not queued.")
-    estimated_finish: Time | None
-    result: dict[str, Any] | None
-    warnings: list[Warned]
-    error: dict[str, Any] | None
-    started_at: Time | None
-    finished_at: Time | None
-
-
-class EpochAnswer(Answer):
-    """One epoch. A number that is not finite is null, and ``diverged`` says so."""
-
-    epoch: int
-    cost: float | None = Field(description="J of (6) as the minibatches saw it, averaged over examples.")
-    data_cost: float | None = Field(description="The first term of (6).")
-    validation_cost: float | None = Field(description="The first term of (6) on the validation rows.")
-    metrics: dict[str, float | None]
-    learning_rate: float
-    gradient_norm: float | None
-    seconds: float
-    diverged: bool
-
-
-class EventAnswer(Answer):
-    object: Literal["event"] = "event"
-    id: str
-    seq: int
-    job_id: str
-    created_at: Time
-    level: Literal["info", "warning", "error"]
-    type: str = Field(examples=["job.epoch"])
-    message: str
-    data: dict[str, Any]
-
-
-class SplitAnswer(Answer):
-    """Row numbers, from 0, of each part of the split."""
-
-    object: Literal["split"] = "split"
-    train: list[int]
-    validation: list[int]
-    test: list[int]

@@ -258,7 +258,7 @@ def epochs(
 
 def _thinned(session: Session, job_id: str, after: int, most: int) -> list[int]:
     statement = sa.select(Epoch.epoch, Epoch.cost).where(Epoch.job_id == job_id, Epoch.epoch > after)
-    rows = [row.tuple() for row in session.execute(statement.order_by(Epoch.epoch))]
+    rows = [(row.epoch, row.cost) for row in session.execute(statement.order_by(Epoch.epoch))]
     if len(rows) <= most:
         return [epoch for epoch, _ in rows]
     costs = [(cost, epoch) for epoch, cost in rows if cost is not None]

@@ -7,12 +7,15 @@ from fastapi import Path, Response
 from app.dependencies import PrincipalDep, StateDep, listed, router
 from app.keys import service
 from app.keys.schemas import KeyAnswer, KeyCreate, NewKeyAnswer
+from app.openapi import located
 from app.schemas import Page
 from app.storage.tables import Key
 
 routes = router("/v1/keys", "keys", role="admin")
 
-KeyId = Annotated[str, Path(max_length=64, description="The key's id.")]
+KeyId = Annotated[
+    str, Path(max_length=64, description="The key's id.", examples=["key_0n5c1k4v8d2s6m9q3x7z1b5f"])
+]
 
 
 def answer(key: Key, project: str) -> dict[str, Any]:
@@ -28,7 +31,13 @@ def answer(key: Key, project: str) -> dict[str, Any]:
     }
 
 
-@routes.post("", status_code=201, response_model=NewKeyAnswer, summary="Make a key")
+@routes.post(
+    "",
+    status_code=201,
+    response_model=NewKeyAnswer,
+    summary="Make a key",
+    responses={201: located("It is made; this is the only sight of its secret.")},
+)
 def create(body: KeyCreate, response: Response, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """Make a key for a project, which is made when it is new. The secret is shown once."""
     with state.database.writing() as session:
@@ -44,14 +53,16 @@ def create(body: KeyCreate, response: Response, state: StateDep, principal: Prin
         return {**answer(key, body.project), "secret": secret}
 
 
-@routes.get("", response_model=Page[KeyAnswer], summary="List keys")
+@routes.get(
+    "", response_model=Page[KeyAnswer], summary="List keys", response_description="All of them, on one page."
+)
 def listing(state: StateDep) -> dict[str, Any]:
     """Every key of the server, newest first; no secrets."""
     with state.database.reading() as session:
         return listed([answer(key, project) for key, project in service.listing(session)], False)
 
 
-@routes.delete("/{key_id}", status_code=204, summary="Revoke a key")
+@routes.delete("/{key_id}", status_code=204, summary="Revoke a key", response_description="It is revoked.")
 def revoke(key_id: KeyId, state: StateDep) -> None:
     """The key is refused within a second."""
     with state.database.writing() as session:

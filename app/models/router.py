@@ -11,9 +11,9 @@ from app.models.schemas import (
     EvaluationAnswer,
     ModelAnswer,
     ParametersAnswer,
-    TraceAnswer,
-    TraceRequest,
 )
+from app.models.tracing import TraceAnswer, TraceRequest
+from app.openapi import LABEL_FILTER, refused
 from app.schemas import Page, Renamed
 from app.storage.paging import Window, page
 from app.storage.tables import Model
@@ -22,15 +22,30 @@ routes = router("/v1/models", "models")
 metadata_routes = router("/v1/models", "models", role="predict")
 reading_routes = router("/v1/models", "models", role="read")
 
-ModelId = Annotated[str, Path(max_length=64, description="The model's id.")]
+ModelId = Annotated[
+    str, Path(max_length=64, description="The model's id.", examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"])
+]
 
 
-@routes.get("", response_model=Page[ModelAnswer], summary="List models")
+@routes.get(
+    "",
+    response_model=Page[ModelAnswer],
+    summary="List models",
+    response_description="A page of them.",
+    openapi_extra=LABEL_FILTER,
+)
 def listing(
     state: StateDep,
     principal: PrincipalDep,
     window: WindowDep,
-    job_id: Annotated[str | None, Query(max_length=64, description="Only models of this job.")] = None,
+    job_id: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            description="Only models of this job.",
+            examples=["job_0n5c1k4v8d2s6m9q3x7z1b5f"],
+        ),
+    ] = None,
 ) -> dict[str, Any]:
     """Models of this project, newest first."""
     if job_id is not None:
@@ -41,14 +56,21 @@ def listing(
         return listed([service.answer(row) for row in rows], more)
 
 
-@metadata_routes.get("/{model_id}", response_model=ModelAnswer, summary="Read a model")
+@metadata_routes.get(
+    "/{model_id}", response_model=ModelAnswer, summary="Read a model", response_description="The model."
+)
 def read(model_id: ModelId, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """Its inputs, outputs, classes, metrics and the hash of its parameters."""
     with state.database.reading() as session:
         return service.answer(service.get(session, principal, model_id))
 
 
-@routes.patch("/{model_id}", response_model=ModelAnswer, summary="Rename a model")
+@routes.patch(
+    "/{model_id}",
+    response_model=ModelAnswer,
+    summary="Rename a model",
+    response_description="The model as it is now.",
+)
 def change(model_id: ModelId, body: Renamed, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """Change its name or metadata; its parameters never change."""
     with state.database.writing() as session:
@@ -57,20 +79,36 @@ def change(model_id: ModelId, body: Renamed, state: StateDep, principal: Princip
         return service.answer(row)
 
 
-@routes.delete("/{model_id}", status_code=204, summary="Delete a model")
+@routes.delete(
+    "/{model_id}", status_code=204, summary="Delete a model", response_description="It is deleted."
+)
 def delete(model_id: ModelId, state: StateDep, principal: PrincipalDep) -> None:
     """Predictions stop within a second."""
     with state.database.writing() as session:
         service.delete(session, state.blobs, principal, model_id)
 
 
-@routes.get("/{model_id}/parameters", response_model=ParametersAnswer, summary="Read the parameters")
+@routes.get(
+    "/{model_id}/parameters",
+    response_model=ParametersAnswer,
+    summary="Read the parameters",
+    response_description="Every weight and bias.",
+)
 def parameters(model_id: ModelId, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """W^(l) and b^(l), l = 1 … n-1, in the paper's shapes."""
     return service.parameters(state.warm.load(principal, model_id))
 
 
-@reading_routes.post("/{model_id}/evaluate", response_model=EvaluationAnswer, summary="Evaluate a model")
+@reading_routes.post(
+    "/{model_id}/evaluate",
+    response_model=EvaluationAnswer,
+    summary="Evaluate a model",
+    response_description="How good it is on these rows.",
+    responses={
+        409: refused("There are no rows to measure it on."),
+        410: refused("The dataset's rows have been deleted."),
+    },
+)
 def evaluate(
     model_id: ModelId, body: EvaluateRequest, state: StateDep, principal: PrincipalDep
 ) -> dict[str, Any]:
@@ -79,7 +117,12 @@ def evaluate(
     return service.evaluate(state.database, state.blobs, state.cache, principal, model, body)
 
 
-@reading_routes.post("/{model_id}/trace", response_model=TraceAnswer, summary="Follow examples through")
+@reading_routes.post(
+    "/{model_id}/trace",
+    response_model=TraceAnswer,
+    summary="Follow examples through",
+    response_description="Every number of one iteration.",
+)
 def trace(model_id: ModelId, body: TraceRequest, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """Every z, a, f', delta, gradient and update of one iteration, with the paper's equation numbers."""
     return service.trace(state.warm.load(principal, model_id), body)

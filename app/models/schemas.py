@@ -1,79 +1,135 @@
-"""The wire form of models, their parameters, evaluations and traces."""
+"""The wire form of models, their parameters and evaluations."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from app.schemas import Answer, Reference, Request, Time
+from app.architectures.schemas import NetworkAnswer
+from app.models.measures import EvaluationMeasures, SplitMeasures
+from app.schemas import Answer, CreatedAt, CreatedBy, OwnName, OwnNotes, Reference, Request, Shape, words
+
+ModelRef = Annotated[str, Field(description="The model's id.", examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"])]
+DatasetRef = Annotated[str, Field(description="The dataset's id.", examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"])]
+
+
+class InputAnswer(Answer):
+    """A raw column that the model takes."""
+
+    name: str = Field(description="The column's name.", examples=["island"])
+    type: str = Field(
+        description="What its values are.",
+        examples=["category"],
+        json_schema_extra=words(("number", "category", "boolean")),
+    )
+    categories: list[str] | None = Field(
+        description="The values that it may have, in code-point order; null for numbers.",
+        examples=[["Biscoe", "Dream", "Torgersen"]],
+    )
+
+
+class OutputAnswer(Answer):
+    """A target that the model predicts."""
+
+    name: str = Field(description="The target's name.", examples=["species"])
+    type: str = Field(
+        description="What is predicted: a class or a number.",
+        examples=["category"],
+        json_schema_extra=words(("number", "category")),
+    )
+    classes: list[str] | None = Field(
+        None,
+        description="The classes, in the order of the outputs; only for classification.",
+        examples=[["Adelie", "Chinstrap", "Gentoo"]],
+    )
 
 
 class ModelAnswer(Answer):
-    object: Literal["model"] = "model"
-    id: str = Field(examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"])
-    created_at: Time
-    created_by: str
-    name: str | None
-    metadata: dict[str, str]
-    job_id: str
-    epoch: int = Field(description="The epoch whose parameters these are.")
-    dataset_id: str
-    dataset_sha256: str
-    task: str
-    architecture: dict[str, Any]
-    parameter_count: int
-    inputs: list[dict[str, Any]] = Field(description="Raw columns, in order: name, type, categories.")
-    outputs: list[dict[str, Any]]
-    classes: list[str] | None = Field(description="In code-point order; null for regression.")
-    cost: float | None = Field(description="J of (6) at these parameters, on the training rows.")
-    metrics: dict[str, Any]
-    sha256: str = Field(description="Of the parameter bytes alone.")
+    """A trained network, as its job left it: its parameters never change."""
+
+    object: Literal["model"] = Field("model", description="What this is.", examples=["model"])
+    id: ModelRef
+    created_at: CreatedAt
+    created_by: CreatedBy
+    name: OwnName
+    metadata: OwnNotes
+    job_id: str = Field(description="The job that made it.", examples=["job_0n5c1k4v8d2s6m9q3x7z1b5f"])
+    epoch: int = Field(description="The epoch whose parameters these are.", examples=[37])
+    dataset_id: str = Field(
+        description="The dataset that it was trained on.", examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"]
+    )
+    dataset_sha256: str = Field(
+        description="SHA-256 of that dataset's content.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    )
+    task: str = Field(
+        description="What it does.",
+        examples=["classification"],
+        json_schema_extra=words(("classification", "regression")),
+    )
+    architecture: Annotated[dict[str, Any], Shape(NetworkAnswer)] = Field(description="Its layers.")
+    parameter_count: int = Field(description="Weights and biases.", examples=[131])
+    inputs: list[Annotated[dict[str, Any], Shape(InputAnswer)]] = Field(
+        description="The raw columns that it takes, in order."
+    )
+    outputs: list[Annotated[dict[str, Any], Shape(OutputAnswer)]] = Field(
+        description="The targets that it predicts, in order."
+    )
+    classes: list[str] | None = Field(
+        description="In code-point order; null for regression.",
+        examples=[["Adelie", "Chinstrap", "Gentoo"]],
+    )
+    cost: float | None = Field(
+        description="J of (6) at these parameters, on the training rows.", examples=[0.0421]
+    )
+    metrics: Annotated[dict[str, Any], Shape(SplitMeasures)] = Field(
+        description="Its measures on each part of the split; empty where they were not taken."
+    )
+    sha256: str = Field(
+        description="SHA-256 of the parameter bytes alone: W^(1), b^(1), W^(2), …, little-endian.",
+        examples=["2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"],
+    )
 
 
 class LayerAnswer(Answer):
-    W: list[list[float]] = Field(description="W^(l): s_{l+1} rows of s_l numbers.")
-    b: list[float] = Field(description="b^(l): s_{l+1} numbers.")
+    """The parameters from layer l to layer l+1."""
+
+    W: list[list[float]] = Field(
+        description="W^(l): s_{l+1} rows of s_l numbers.", examples=[[[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]]
+    )
+    b: list[float] = Field(description="b^(l): s_{l+1} numbers.", examples=[[0.0, 0.1, -0.1]])
 
 
 class ParametersAnswer(Answer):
-    object: Literal["parameters"] = "parameters"
-    data: list[LayerAnswer]
+    """Every parameter of a model, unrounded."""
+
+    object: Literal["parameters"] = Field("parameters", description="What this is.", examples=["parameters"])
+    data: list[LayerAnswer] = Field(description="W^(l) and b^(l), l = 1 … n-1.")
 
 
 class EvaluateRequest(Request):
     """A part of the training dataset, or another dataset with the same columns."""
 
-    split: Literal["train", "validation", "test"] | None = Field(None, description="Default: test.")
-    dataset_id: Reference | None = None
+    model_config = ConfigDict(json_schema_extra={"examples": [{"split": "test"}]})
+
+    split: Literal["train", "validation", "test"] | None = Field(
+        None, description="The part of the training dataset; default: test.", examples=["test"]
+    )
+    dataset_id: Reference | None = Field(
+        None,
+        description="Another dataset, all of it; the training dataset's own id means its split.",
+        examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"],
+    )
 
 
 class EvaluationAnswer(Answer):
-    object: Literal["evaluation"] = "evaluation"
-    model_id: str
-    dataset_id: str
-    split: str | None
-    row_count: int
-    cost: float | None = Field(description="The first term of (6) on these rows.")
-    metrics: dict[str, Any]
+    """How good a model is on some rows."""
 
-
-class TraceRequest(Request):
-    """Examples to follow through the network: named rows with their target, or encoded numbers."""
-
-    rows: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=100)
-    inputs: list[list[float]] | None = Field(None, min_length=1, max_length=100, description="x, s_1 each.")
-    targets: list[list[float]] | None = Field(None, min_length=1, max_length=100, description="y, s_n each.")
-    learning_rate: float = Field(0.1, gt=0, description="alpha of (7)-(8).")
-    weight_decay: float | None = Field(None, ge=0, description="lambda; default: the training's own.")
-
-
-class TraceAnswer(Answer):
-    """One iteration of the paper, every number in float64; lists of examples have a row per example."""
-
-    object: Literal["trace"] = "trace"
-    model_id: str
-    s: list[int] = Field(description="s_1 … s_n.", examples=[[2, 3, 1]])
-    cost: dict[str, Any] = Field(description="examples: J of (5) each; overall: J of (6).")
-    layers: list[dict[str, Any]] = Field(description="l, z (2), a (3), f_prime, delta (14)-(18).")
-    gradients: list[dict[str, Any]] = Field(description="l, W (9), b (10).")
-    update: dict[str, Any] = Field(description="alpha, lambda, and the parameters after (7)-(8).")
-    equations: dict[str, str]
+    object: Literal["evaluation"] = Field("evaluation", description="What this is.", examples=["evaluation"])
+    model_id: ModelRef
+    dataset_id: DatasetRef
+    split: str | None = Field(
+        description="The part of the training dataset; null for all of another.", examples=["test"]
+    )
+    row_count: int = Field(description="Rows with a known target.", examples=[51])
+    cost: float | None = Field(description="The first term of (6) on these rows.", examples=[0.0633])
+    metrics: Annotated[dict[str, Any], Shape(EvaluationMeasures)] = Field(description="The measures.")

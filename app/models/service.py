@@ -16,7 +16,8 @@ from app.engine import trace as engine_trace
 from app.errors import Conflict, Fault, Invalid
 from app.keys.service import Principal
 from app.models import evaluation
-from app.models.schemas import EvaluateRequest, TraceRequest
+from app.models.schemas import EvaluateRequest
+from app.models.tracing import TraceRequest
 from app.models.warm import Loaded
 from app.storage import lookup
 from app.storage.blobs import Blobs
@@ -34,6 +35,14 @@ EQUATIONS = {
     "gradients.b": "(10), (12)",
     "update.parameters.W": "(7)",
     "update.parameters.b": "(8)",
+}
+
+
+_EXTENSIONS = {
+    "cross_entropy": {
+        "cost.examples": "-sum y ln a, in place of (5)",
+        "delta": "a - y, in place of (15); (18)",
+    }
 }
 
 
@@ -171,7 +180,7 @@ def trace(model: Loaded, asked: TraceRequest) -> dict[str, Any]:
             "lambda": decay,
             "parameters": [{"W": _plain(W), "b": _plain(b)} for W, b in found.updated.pairs()],
         },
-        "equations": EQUATIONS,
+        "equations": EQUATIONS | _EXTENSIONS.get(model.training["cost"], {}),
     }
 
 
@@ -234,4 +243,4 @@ def matrix(rows: list[list[float]], width: int, param: str) -> Floats:
             message = f"Expected {width} numbers, got {len(row)}."
             fault = Fault(f"{param}[{index}]", "wrong_shape", message)
             raise Invalid(f"{fault.param}: {message}", fault)
-    return np.array(rows, dtype=np.float64)
+    return np.array(rows, dtype=np.float64).reshape(len(rows), width)

@@ -36,6 +36,7 @@ _body = TypeAdapter(PredictRequest)
     "/{model_id}/predict",
     response_model=PredictAnswer,
     summary="Predict",
+    response_description="An answer for each row, in their order.",
     openapi_extra={
         "parameters": [
             {
@@ -43,7 +44,11 @@ _body = TypeAdapter(PredictRequest)
                 "in": "path",
                 "required": True,
                 "description": "The model's id.",
-                "schema": {"type": "string", "maxLength": 64},
+                "schema": {
+                    "type": "string",
+                    "maxLength": 64,
+                    "examples": ["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
+                },
             }
         ],
         "requestBody": {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.schemas import Answer, Request
 
@@ -10,22 +10,52 @@ from app.schemas import Answer, Request
 class PredictRequest(Request):
     """Named raw rows, or encoded inputs for models of numbers only."""
 
-    rows: list[dict[str, Any]] | None = Field(
-        None, description="Raw values by column name; null is imputed.", examples=[[{"bill_length_mm": 39.1}]]
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"rows": [{"island": "Torgersen", "bill_length_mm": 39.1, "bill_depth_mm": 18.7}]}]
+        }
     )
-    inputs: list[list[float]] | None = Field(None, description="Encoded rows of s_1 numbers.")
+
+    rows: list[dict[str, Any]] | None = Field(
+        None,
+        description="Raw values by column name; null is imputed as in training.",
+        examples=[[{"island": "Torgersen", "bill_length_mm": 39.1, "bill_depth_mm": 18.7}]],
+    )
+    inputs: list[list[float]] | None = Field(
+        None, description="x: encoded rows of s_1 numbers.", examples=[[[0.05, 0.1]]]
+    )
 
 
 class PredictionWarning(Answer):
-    row: int
-    param: str
-    code: str
-    message: str
+    """A value that was encoded, but perhaps not as meant."""
+
+    row: int = Field(description="The row, from 0.", examples=[0])
+    param: str = Field(description="The value's place.", examples=["rows[0].island"])
+    code: str = Field(description="What it is, for programs.", examples=["unknown_category"])
+    message: str = Field(
+        description="What it is, for people.",
+        examples=["No training row has this category: it was encoded as unknown."],
+    )
 
 
 class PredictAnswer(Answer):
-    model_id: str
-    predictions: list[Any] = Field(description="Class names, or numbers in the target's units.")
-    probabilities: list[dict[str, float]] | None = Field(description="By class; null for regression.")
-    outputs: list[list[float | None]] = Field(description="a^(n) of (4), as the network has it.")
-    warnings: list[PredictionWarning]
+    """An answer for each row, in the order of the rows."""
+
+    model_id: str = Field(
+        description="The id of the model that answered.", examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"]
+    )
+    predictions: list[Any] = Field(
+        description="Class names, or numbers in the target's units; of several targets, objects by name.",
+        examples=[["Adelie"]],
+    )
+    probabilities: list[dict[str, float]] | None = Field(
+        description="By class, adding up to 1; null for regression.",
+        examples=[[{"Adelie": 0.98, "Chinstrap": 0.015, "Gentoo": 0.005}]],
+    )
+    outputs: list[list[float | None]] = Field(
+        description="a^(n) of (4), as the network has it: rows of s_n numbers.",
+        examples=[[[0.98, 0.015, 0.005]]],
+    )
+    warnings: list[PredictionWarning] = Field(
+        description="Values that were encoded, but perhaps not as meant."
+    )

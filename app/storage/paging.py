@@ -27,10 +27,19 @@ def page(session: Session, table: type[Row], project_id: str, window: Window) ->
     for name, value in window.equal.items():
         statement = statement.where(getattr(table, name) == value)
     for name, value in window.labels.items():
-        statement = statement.where(table.labels[name].as_string() == value)
+        statement = statement.where(_label(session, table, name) == value)
     upward = window.order == "asc"
     if window.after is not None:
         statement = statement.where(table.id > window.after if upward else table.id < window.after)
     statement = statement.order_by(table.id if upward else table.id.desc())
     rows = session.scalars(statement.limit(window.limit + 1)).all()
     return rows[: window.limit], len(rows) > window.limit
+
+
+def _label(session: Session, table: type[Row], name: str) -> sa.ColumnElement[str | None]:
+    if session.get_bind().dialect.name != "sqlite":
+        path: sa.ColumnElement[str | None] = table.labels[name].as_string()
+        return path
+    # SQLite's JSON paths have no way to spell every name.
+    members = sa.func.json_each(table.labels).table_valued("key", "value")
+    return sa.select(members.c.value).where(members.c.key == name).scalar_subquery()

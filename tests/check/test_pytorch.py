@@ -66,7 +66,7 @@ def reference() -> tuple[list[float], list[Any]]:
     costs = []
     for _ in range(ITERATIONS):
         cost = cost_of(tensors, outputs, x, y)
-        costs.append(float(cost))
+        costs.append(float(cost.detach()))
         cost.backward()
         with torch.no_grad():
             for pair in tensors:
@@ -119,7 +119,7 @@ def test_the_trace_of_a_row_equals_autograds(server: Server) -> None:
     x, y = torch.tensor(inputs, dtype=torch.float64), torch.tensor(targets, dtype=torch.float64)
     cost = cost_of(tensors, outputs, x, y)
     cost.backward()
-    np.testing.assert_allclose(trace["cost"]["overall"], float(cost), rtol=1e-10)
+    np.testing.assert_allclose(trace["cost"]["overall"], float(cost.detach()), rtol=1e-10)
     for gradient, updated, (weights, biases) in zip(
         trace["gradients"], trace["update"]["parameters"], tensors, strict=True
     ):

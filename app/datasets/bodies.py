@@ -1,0 +1,96 @@
+"""The bodies that an upload may have, for OpenAPI: they are read by hand."""
+
+from typing import Any
+
+RAW_TYPES = (
+    "text/csv",
+    "text/tab-separated-values",
+    "text/plain",
+    "application/json",
+    "application/gzip",
+    "application/x-gzip",
+    "application/octet-stream",
+)
+
+_NAME: dict[str, Any] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 255,
+    "description": "Your name for it.",
+    "examples": ["penguins"],
+}
+_ROWS: dict[str, Any] = {
+    "type": "array",
+    "minItems": 2,
+    "items": {"type": "object"},
+    "description": "Values by column name: numbers, strings, booleans; null is missing.",
+    "examples": [[{"x": 0.1, "y": "a"}, {"x": 0.9, "y": "b"}]],
+}
+_TYPES = 'types of columns that inference would get wrong, as {"zip": {"type": "category"}}.'
+
+_FORM: dict[str, Any] = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "file": {
+            "type": "string",
+            "contentMediaType": "application/octet-stream",
+            "description": "The file: CSV, TSV or JSON, plain or gzip.",
+            "examples": ["x,y\n0.1,a\n0.9,b\n"],
+        },
+        "name": _NAME,
+        "columns": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "description": f"JSON: {_TYPES}",
+            "examples": ['{"zip": {"type": "category"}}'],
+        },
+    },
+}
+
+_OBJECT: dict[str, Any] = {
+    "type": "object",
+    "description": 'Either "rows" or "data", and what is to be known of them.',
+    "properties": {
+        "name": _NAME,
+        "metadata": {
+            "type": "object",
+            "maxProperties": 16,
+            "additionalProperties": {"type": "string", "maxLength": 512},
+            "description": "Your own notes: up to 16 pairs of text.",
+            "examples": [{"source": "Palmer station"}],
+        },
+        "columns": {
+            "type": "object",
+            "description": f"The {_TYPES}",
+            "examples": [{"zip": {"type": "category"}}],
+        },
+        "rows": _ROWS,
+        "data": {
+            "type": "object",
+            "additionalProperties": {"type": "array"},
+            "description": "Lists of values by column name, all of one length.",
+            "examples": [{"x": [0.1, 0.9], "y": ["a", "b"]}],
+        },
+    },
+    "additionalProperties": False,
+    "oneOf": [{"required": ["rows"]}, {"required": ["data"]}],
+    "examples": [{"name": "tiny", "rows": [{"x": 0.1, "y": "a"}, {"x": 0.9, "y": "b"}]}],
+}
+
+UPLOAD_BODY: dict[str, Any] = {
+    "required": True,
+    "description": "A table as CSV, TSV or JSON, plain or gzip; told apart by content, not by name.",
+    "content": {
+        "multipart/form-data": {"schema": _FORM},
+        "application/json": {"schema": {"oneOf": [_ROWS, _OBJECT]}},
+        **{
+            kind: {"schema": {"type": "string", "examples": ["x,y\n0.1,a\n0.9,b\n"]}}
+            for kind in ("text/csv", "text/tab-separated-values", "text/plain")
+        },
+        **{
+            kind: {"schema": {"type": "string", "contentMediaType": kind}}
+            for kind in ("application/gzip", "application/x-gzip", "application/octet-stream")
+        },
+    },
+}

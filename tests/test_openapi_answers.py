@@ -1,0 +1,159 @@
+"""What the server answers is what the OpenAPI document says: no field missing, none unsaid."""
+
+import re
+from copy import deepcopy
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+
+from tests.support.server import Server
+from tests.support.training import LINE, PENGUINS, finished, submit, train, upload
+
+Json = dict[str, Any]
+
+
+class Documented:
+    """A client whose every JSON answer must be as documented."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+        self.document: Json = client.get("/openapi.json").json()
+        self.seen: set[str] = set()
+        self._components = deepcopy(self.document["components"])
+        for schema in self._components["schemas"].values():
+            if schema.get("properties"):  # clients accept unknown fields, but all of today's are to be named
+                schema["additionalProperties"] = False
+
+    def __call__(self, method: str, path: str, **options: Any) -> Any:
+        response = self.client.request(method, path, **options)
+        template = self._template(response.request.url.path)
+        responses = self.document["paths"][template][method.lower()]["responses"]
+        assert str(response.status_code) in responses, (template, response.status_code)
+        documented = responses[str(response.status_code)]
+        if "$ref" in documented:
+            documented = self._components["responses"][str(response.status_code)]
+        for name, header in documented["headers"].items():
+            assert name in response.headers or not header.get("required"), (template, name)
+        self.seen.add(f"{method} {template}")
+        if response.status_code == 204:
+            return None
+        kind = response.headers["content-type"].partition(";")[0]
+        schema = documented["content"][kind].get("schema", {})
+        if "json" not in kind:
+            return response.content
+        body = response.json()
+        jsonschema_rs.validate({"components": self._components, **schema}, body)
+        return body
+
+    def _template(self, path: str) -> str:
+        found = [
+            each for each in self.document["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", each), path)
+        ]
+        return str(min(found, key=lambda each: each.count("{")))
+
+
+@pytest.fixture
+def ask(server: Server) -> Documented:
+    return Documented(server.client("admin", "as documented"))
+
+
+def test_every_operation_answers_as_documented(ask: Documented) -> None:
+    client = ask.client
+    flowers = upload(client, PENGUINS.read_bytes(), "penguins")["id"]
+    line = upload(client, LINE, "line")["id"]
+    options = {"epochs": 20, "weight_decay": 0.001}
+    sorting = train(client, dataset_id=flowers, target="species", training=options)
+    fitting = train(client, dataset_id=line, target="y", features=["x"], training=options)
+    rate = {"name": "gradient_descent", "learning_rate": 1e30}
+    lost = submit(client, dataset_id=line, target="y", training={"optimizer": rate, "standardize": False})[
+        "id"
+    ]
+    assert finished(client, lost)["result"]["stop_reason"] == "diverged"
+
+    for path in ("/livez", "/readyz", "/v1", "/v1/workers"):
+        ask("GET", path)
+    _datasets(ask, flowers)
+    _architectures(ask)
+    _keys(ask)
+    for job in (sorting["id"], fitting["id"], lost):
+        for part in ("", "/epochs", "/split", "/events"):
+            ask("GET", f"/v1/jobs/{job}{part}")
+    _jobs(ask, flowers)
+    x = ask("GET", f"/v1/datasets/{line}/rows", params={"limit": 1})["data"][0]
+    _models(ask, fitting["model_id"], {"inputs": [[0.5]]}, {"inputs": [[0.5]], "targets": [[0.1]]}, x)
+    row = ask("GET", f"/v1/datasets/{flowers}/rows", params={"limit": 1})["data"][0]
+    _models(ask, sorting["model_id"], {"rows": [{**row, "island": "Elba"}]}, {"rows": [row]}, row)
+    ask("DELETE", f"/v1/jobs/{lost}")
+    ask("DELETE", f"/v1/datasets/{line}")
+
+    documented = {
+        f"{method.upper()} {path}" for path, methods in ask.document["paths"].items() for method in methods
+    }
+    assert documented - ask.seen == set()
+
+
+def _datasets(ask: Documented, dataset: str) -> None:
+    made = ask("POST", "/v1/datasets", json={"rows": [{"x": 1, "d": "2026-01-02"}, {"x": 2.5, "d": None}]})
+    ask("POST", "/v1/datasets", json={"rows": [{"x": 1}]})
+    ask("POST", "/v1/datasets", content=b"x", headers={"Content-Type": "image/png"})
+    ask("GET", "/v1/datasets")
+    ask("GET", f"/v1/datasets/{dataset}")
+    ask("GET", f"/v1/datasets/{dataset}/content")
+    ask("PATCH", f"/v1/datasets/{made['id']}", json={"name": "two", "metadata": {"team": "a"}})
+    assert len(ask("GET", "/v1/datasets", params={"metadata[team]": "a"})["data"]) == 1
+    ask("DELETE", f"/v1/datasets/{made['id']}")
+    ask("GET", f"/v1/datasets/{made['id']}")
+
+
+def _architectures(ask: Documented) -> None:
+    made = ask("POST", "/v1/architectures", json={"layers": [{"units": 3}]})
+    ask("POST", "/v1/architectures", json={"layers": [{"units": 0}]})
+    ask("GET", "/v1/architectures")
+    ask("GET", f"/v1/architectures/{made['id']}")
+    ask("PATCH", f"/v1/architectures/{made['id']}", json={"name": "three"})
+    ask("DELETE", f"/v1/architectures/{made['id']}")
+
+
+def _keys(ask: Documented) -> None:
+    made = ask(
+        "POST", "/v1/keys", json={"name": "reader", "role": "read", "expires_at": "2090-01-01T00:00:00Z"}
+    )
+    ask("GET", "/v1/keys")
+    ask("POST", "/v1/keys", json={"name": "x"}, headers={"Authorization": f"Bearer {made['secret']}"})
+    ask("DELETE", f"/v1/keys/{made['id']}")
+    ask("GET", "/v1/keys", headers={"Authorization": "Bearer nobody"})
+
+
+def _jobs(ask: Documented, dataset: str) -> None:
+    body = {
+        "dataset_id": dataset,
+        "target": "species",
+        "training": {"epochs": 100_000, "early_stopping": None},
+    }
+    running = ask("POST", "/v1/jobs", json=body)["id"]
+    waiting = ask("POST", "/v1/jobs", json=body | {"name": "next"})["id"]
+    ask("POST", "/v1/jobs", json=body | {"dataset_id": "ds_none"})
+    ask("DELETE", f"/v1/jobs/{running}")
+    ask("PATCH", f"/v1/jobs/{waiting}", json={"name": "last"})
+    for job in (waiting, running):
+        ask("POST", f"/v1/jobs/{job}/cancel")
+        ask("POST", f"/v1/jobs/{job}/cancel")
+        ask("GET", f"/v1/jobs/{job}", params={"wait": 20, "wait_for": "terminal"})
+        ask("GET", f"/v1/jobs/{job}/events")
+    ask("GET", "/v1/jobs")
+
+
+def _models(ask: Documented, model: str, predicted: Json, traced: Json, row: Json) -> None:
+    path = f"/v1/models/{model}"
+    ask("GET", "/v1/models")
+    ask("GET", path)
+    ask("GET", f"{path}/parameters")
+    ask("POST", f"{path}/evaluate", json={"split": "test"})
+    ask("POST", f"{path}/trace", json=traced)
+    ask("POST", f"{path}/predict", json=predicted)
+    ask("POST", f"{path}/predict", json={"rows": [{**row, "never": 1}]})
+    ask("PATCH", path, json={"name": "best"})
+    ask("DELETE", path)
+    ask("GET", path)
