@@ -19,29 +19,34 @@ log = logging.getLogger(__name__)
 
 RESTART_PAUSE_SECONDS = 1.0
 EMBEDDED, ALONE = "embedded", "alone"
+SURROUNDINGS = "CHAINRULE_WORKER_SURROUNDINGS"
 
 
 def main() -> None:
-    """Read the surroundings from the command line, and supervise."""
+    """Supervise in the surroundings that `command` describes."""
     from app.worker.supervisor import Supervisor
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    worker_id, described, manner = sys.argv[1:]
-    values = json.loads(described)
+    worker_id, manner = sys.argv[1:]
+    values = json.loads(os.environ.pop(SURROUNDINGS))
     values["data_dir"] = Path(values["data_dir"])
     Supervisor(worker_id, Surroundings(**values), 0 if manner == EMBEDDED else None).run()
 
 
-def command(worker_id: str, surroundings: Surroundings, manner: str) -> list[str]:
+def command(worker_id: str, manner: str) -> list[str]:
     """The command line of a supervisor."""
+    return [sys.executable, "-m", "app.worker", worker_id, manner]
+
+
+def environment(surroundings: Surroundings) -> dict[str, str]:
+    """Its environment. The database's URL may hold a password: everybody can read a command line."""
     described = json.dumps({**asdict(surroundings), "data_dir": str(surroundings.data_dir.absolute())})
-    return [sys.executable, "-m", "app.worker", worker_id, described, manner]
+    return {**os.environ, **ONE_BLAS_THREAD, SURROUNDINGS: described}
 
 
 def run_alone(surroundings: Surroundings) -> None:
     """Become a supervisor: this process's program is replaced."""
-    os.environ.update(ONE_BLAS_THREAD)
-    os.execv(sys.executable, command(new_id("wrk"), surroundings, ALONE))
+    os.execve(sys.executable, command(new_id("wrk"), ALONE), environment(surroundings))
 
 
 class EmbeddedWorker:
@@ -82,10 +87,10 @@ class EmbeddedWorker:
         while not self._stopping.is_set():
             worker_id = new_id("wrk")
             self._process = subprocess.Popen(
-                command(worker_id, self._surroundings, EMBEDDED),
+                command(worker_id, EMBEDDED),
                 stdin=subprocess.PIPE,
                 bufsize=0,
-                env={**os.environ, **ONE_BLAS_THREAD},
+                env=environment(self._surroundings),
             )
             code = self._process.wait()
             if self._stopping.is_set():
