@@ -1,0 +1,243 @@
+"""Who may do what: keys, roles and projects."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.support.problems import assert_problem, without_chance
+from tests.support.server import Server, until
+from tests.support.training import XOR, Json, made, train, upload
+
+UNKNOWN = "0" * 24
+ROLES = ("predict", "read", "write", "admin")
+
+
+@pytest.fixture(scope="module")
+def theirs(server: Server) -> Json:
+    """Ids of another project: a dataset, an architecture, a job and its model."""
+    client = server.client("write", "theirs")
+    data = upload(client, XOR)
+    training = {"epochs": 1, "validation_fraction": 0.0, "test_fraction": 0.0, "early_stopping": None}
+    job = train(client, dataset_id=data["id"], target="y", training=training)
+    architecture = made(client.post("/v1/architectures", json={"layers": []}), 201)
+    return {"ds": data["id"], "arch": architecture["id"], "job": job["id"], "mdl": job["model_id"]}
+
+
+@pytest.fixture(scope="module")
+def nobody(server: Server) -> Iterator[httpx.Client]:
+    with server.client_with({}) as client:
+        yield client
+
+
+OPEN = ["/livez", "/readyz"]
+CLOSED = [
+    ("GET", "/v1"),
+    ("GET", "/v1/datasets"),
+    ("POST", "/v1/datasets"),
+    ("GET", "/v1/jobs/job_x/events"),
+    ("POST", "/v1/jobs"),
+    ("POST", "/v1/models/mdl_x/predict"),
+    ("GET", "/v1/keys"),
+    ("GET", "/v1/workers"),
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
+    ("GET", "/"),
+    ("GET", "/nothing/here"),
+    ("GET", "/livez/"),
+    ("GET", "//livez"),
+    ("DELETE", "/v1/datasets"),
+    ("PROPFIND", "/v1"),
+    ("OPTIONS", "/v1/datasets"),
+]
+
+
+@pytest.mark.parametrize("header", [None, "Bearer", "Bearer wrong", "Basic YTpi", "Bearer \xff\xfe"])
+@pytest.mark.parametrize(("method", "path"), CLOSED)
+def test_no_route_answers_without_a_key(
+    nobody: httpx.Client, method: str, path: str, header: str | None
+) -> None:
+    headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+    response = nobody.request(method, path, headers=headers)  # type: ignore[arg-type]
+    assert_problem(response, 401, "unauthenticated")
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_probes_need_no_key(server: Server, path: str) -> None:
+    with server.client_with({}) as nobody:
+        assert nobody.get(path).status_code == 200
+        assert nobody.head(path).status_code in (200, 405)
+
+
+def test_probes_tell_what_is_alive(server: Server) -> None:
+    with server.client_with({}) as nobody:
+        assert nobody.get("/livez").json() == {"status": "live"}
+        ready = made(nobody.get("/readyz", params={"workers": 1}), 200)
+    assert (ready["status"], ready["database"]) == ("ready", "ok")
+    assert ready["workers"] >= 1
+    workers = made(server.client().get("/v1/workers"), 200)["data"]
+    assert {each["pid"] for each in workers} >= {each.pid for each in server.processes().supervisors}
+
+
+LEAST_ROLE = [
+    ("predict", "POST", "/v1/models/mdl_{0}/predict"),
+    ("predict", "GET", "/v1/models/mdl_{0}"),
+    ("read", "GET", "/v1"),
+    ("read", "GET", "/v1/datasets"),
+    ("read", "GET", "/v1/datasets/ds_{0}/rows"),
+    ("read", "GET", "/v1/jobs/job_{0}/epochs"),
+    ("read", "GET", "/v1/jobs/job_{0}/events"),
+    ("read", "GET", "/v1/models"),
+    ("read", "GET", "/v1/models/mdl_{0}/parameters"),
+    ("read", "POST", "/v1/models/mdl_{0}/evaluate"),
+    ("read", "POST", "/v1/models/mdl_{0}/trace"),
+    ("write", "POST", "/v1/datasets"),
+    ("write", "POST", "/v1/architectures"),
+    ("write", "POST", "/v1/jobs"),
+    ("write", "PATCH", "/v1/jobs/job_{0}"),
+    ("write", "POST", "/v1/jobs/job_{0}/cancel"),
+    ("write", "DELETE", "/v1/models/mdl_{0}"),
+    ("admin", "GET", "/v1/keys"),
+    ("admin", "POST", "/v1/keys"),
+    ("admin", "DELETE", "/v1/keys/key_{0}"),
+]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("least", "method", "template"), LEAST_ROLE)
+def test_roles_open_what_they_should(
+    server: Server, role: str, least: str, method: str, template: str
+) -> None:
+    body = {"nonsense": True} if method in ("POST", "PATCH") else None
+    response = server.client(role, "roles").request(method, template.format(UNKNOWN), json=body)
+    if ROLES.index(role) < ROLES.index(least):
+        problem = assert_problem(response, 403, "role_too_low")
+        assert f"'{least}'" in problem["detail"]
+    else:
+        assert response.status_code in (200, 404, 422), response.text
+
+
+PATHS = [
+    ("GET", "/v1/datasets/{ds}", None),
+    ("PATCH", "/v1/datasets/{ds}", {"name": "mine"}),
+    ("DELETE", "/v1/datasets/{ds}", None),
+    ("GET", "/v1/datasets/{ds}/rows", None),
+    ("GET", "/v1/datasets/{ds}/content", None),
+    ("GET", "/v1/architectures/{arch}", None),
+    ("PATCH", "/v1/architectures/{arch}", {"name": "mine"}),
+    ("DELETE", "/v1/architectures/{arch}", None),
+    ("GET", "/v1/jobs/{job}", None),
+    ("GET", "/v1/jobs/{job}?wait=5", None),
+    ("PATCH", "/v1/jobs/{job}", {"name": "mine"}),
+    ("DELETE", "/v1/jobs/{job}", None),
+    ("POST", "/v1/jobs/{job}/cancel", None),
+    ("GET", "/v1/jobs/{job}/epochs", None),
+    ("GET", "/v1/jobs/{job}/events", None),
+    ("GET", "/v1/jobs/{job}/split", None),
+    ("GET", "/v1/models/{mdl}", None),
+    ("PATCH", "/v1/models/{mdl}", {"name": "mine"}),
+    ("DELETE", "/v1/models/{mdl}", None),
+    ("GET", "/v1/models/{mdl}/parameters", None),
+    ("POST", "/v1/models/{mdl}/evaluate", {"split": "train"}),
+    ("POST", "/v1/models/{mdl}/trace", {"inputs": [[0, 0]], "targets": [[0, 1]]}),
+    ("POST", "/v1/models/{mdl}/predict", {"inputs": [[0, 0]]}),
+]
+
+
+@pytest.mark.parametrize(("method", "template", "body"), PATHS)
+def test_another_projects_object_is_as_if_it_were_not(
+    server: Server, theirs: Json, method: str, template: str, body: Json | None
+) -> None:
+    client = server.client("write", "mine")
+    unknown = {prefix: f"{prefix}_{UNKNOWN}" for prefix in theirs}
+    answers = [client.request(method, template.format(**names), json=body) for names in (theirs, unknown)]
+    for answer in answers:
+        assert_problem(answer, 404, "not_found")
+    assert without_chance(answers[0]) == without_chance(answers[1])
+    told = [set(answer.headers) for answer in answers]
+    assert told[0] == told[1]
+
+
+def test_an_event_stream_of_another_project_is_a_404_too(server: Server, theirs: Json) -> None:
+    client = server.client("write", "mine")
+    headers = {"Accept": "text/event-stream"}
+    answers = [client.get(f"/v1/jobs/{id_}/events", headers=headers) for id_ in (theirs["job"], "job_0")]
+    for answer in answers:
+        assert_problem(answer, 404, "not_found")
+    assert without_chance(answers[0]) == without_chance(answers[1])
+
+
+def test_ids_inside_a_body_are_looked_up_in_the_project(server: Server, theirs: Json) -> None:
+    client = server.client("write", "mine")
+    own = upload(client, XOR)
+    job = {"dataset_id": own["id"], "target": "y"}
+    training = {"epochs": 1, "validation_fraction": 0.0, "test_fraction": 0.0, "early_stopping": None}
+    model = train(client, **job, training=training)["model_id"]
+    cases = [
+        ("/v1/jobs", "dataset_id", {**job, "dataset_id": theirs["ds"]}),
+        ("/v1/jobs", "architecture_id", {**job, "architecture_id": theirs["arch"]}),
+        (f"/v1/models/{model}/evaluate", "dataset_id", {"dataset_id": theirs["ds"]}),
+    ]
+    for path, param, body in cases:
+        answers = [client.post(path, json=each) for each in (body, {**body, param: f"x_{UNKNOWN}"})]
+        for answer in answers:
+            assert_problem(answer, 404, "not_found", param)
+        assert without_chance(answers[0]) == without_chance(answers[1])
+
+
+def test_lists_hold_only_the_projects_own(server: Server, theirs: Json) -> None:
+    client = server.client("read", "empty")
+    for kind in ("datasets", "architectures", "jobs", "models"):
+        assert made(client.get(f"/v1/{kind}"), 200)["data"] == []
+    page = made(client.get("/v1/models", params={"job_id": theirs["job"]}), 200)
+    assert page["data"] == []
+    after = {"after": theirs["job"], "order": "asc"}
+    assert made(client.get("/v1/jobs", params=after), 200)["data"] == []
+
+
+def test_an_admin_acts_in_the_project_it_names(server: Server, theirs: Json) -> None:
+    admin = server.client()
+    path = f"/v1/jobs/{theirs['job']}"
+    assert_problem(admin.get(path), 404, "not_found")
+    assert made(admin.get(path, headers={"Chainrule-Project": "theirs"}), 200)["id"] == theirs["job"]
+    nowhere = admin.get(path, headers={"Chainrule-Project": "nowhere"})
+    assert_problem(nowhere, 404, "not_found", "Chainrule-Project")
+    writer = server.client("write", "mine").get(path, headers={"Chainrule-Project": "theirs"})
+    assert_problem(writer, 404, "not_found")
+
+
+def test_a_revoked_key_is_refused_within_a_second(server: Server) -> None:
+    admin = server.client()
+    key = made(admin.post("/v1/keys", json={"name": "short", "role": "read", "project": "short"}), 201)
+    listed = next(each for each in admin.get("/v1/keys").json()["data"] if each["id"] == key["id"])
+    assert listed == {name: value for name, value in key.items() if name != "secret"}
+    assert key["secret"] not in server.log.read_text()
+    with server.client_with({"Authorization": f"Bearer {key['secret']}"}) as client:
+        assert client.get("/v1/datasets").status_code == 200
+        assert admin.delete(f"/v1/keys/{key['id']}").status_code == 204
+        until(lambda: client.get("/v1/datasets").status_code == 401, 1.5)
+
+
+def test_an_expired_key_is_refused(server: Server) -> None:
+    body = {"name": "late", "role": "read", "expires_at": "2020-01-01T00:00:00Z"}
+    key = made(server.client().post("/v1/keys", json=body), 201)
+    with server.client_with({"Authorization": f"Bearer {key['secret']}"}) as client:
+        assert_problem(client.get("/v1/datasets"), 401)
+
+
+def test_a_deleted_model_answers_no_more_within_a_second(server: Server) -> None:
+    client = server.client("write", "mine")
+    data = upload(client, XOR)
+    training = {"epochs": 1, "validation_fraction": 0.0, "test_fraction": 0.0, "early_stopping": None}
+    model = train(client, dataset_id=data["id"], target="y", training=training)["model_id"]
+    path = f"/v1/models/{model}/predict"
+    assert client.post(path, json={"inputs": [[0, 1]]}).status_code == 200
+    assert client.delete(f"/v1/models/{model}").status_code == 204
+    until(lambda: client.post(path, json={"inputs": [[0, 1]]}).status_code == 404, 1.5)
+
+
+def test_the_admin_key_is_kept_to_its_owner(server: Server) -> None:
+    path = server.data_dir / "admin.key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text() == f"{server.admin_key}\n"

@@ -1,0 +1,155 @@
+"""What a worker writes: all of it, once, and only while its fence is current."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.architectures.network import to_engine
+from app.engine import Parameters
+from app.engine.network import initialise
+from app.errors import LeaseLost
+from app.jobs import history, queue
+from app.jobs.history import Ending, Place
+from app.jobs.queue import Claim
+from app.jobs.states import State
+from app.models import records
+from app.storage.blobs import Blobs
+from app.storage.database import Database
+from app.storage.tables import Blob, Epoch, Job, Model, Snapshot
+from tests.support.rows import ARCHITECTURE, add_job, count, epoch, event_types, expire, job_row
+
+
+@pytest.fixture
+def claim(database: Database) -> Claim:
+    add_job(database)
+    (taken,) = queue.claim(database, "wrk_a", 1, 30.0)
+    return taken
+
+
+def record(database: Database, blobs: Blobs, claim: Claim, *rows: int, **more: Any) -> str | None:
+    with database.writing() as session:
+        return history.record(session, blobs, claim, [epoch(claim.job_id, row) for row in rows], **more)
+
+
+def end(database: Database, claim: Claim, **ending: Any) -> dict[str, Any]:
+    return {"ending": (job_row(database, claim.job_id), Ending(**ending))}
+
+
+def epochs(database: Database, claim: Claim) -> list[int]:
+    with database.reading() as session:
+        statement = sa.select(Epoch.epoch).where(Epoch.job_id == claim.job_id).order_by(Epoch.epoch)
+        return list(session.scalars(statement))
+
+
+def parameters() -> Parameters:
+    return initialise(to_engine(ARCHITECTURE), 0, "float32")
+
+
+def test_epochs_are_written_with_their_events(database: Database, blobs: Blobs, claim: Claim) -> None:
+    record(database, blobs, claim, 1, 2, 3)
+    record(database, blobs, claim, 4)
+    assert epochs(database, claim) == [1, 2, 3, 4]
+    assert job_row(database, claim.job_id).epochs_completed == 4
+    assert event_types(database, claim.job_id) == ["job.queued", "job.started", "job.epoch", "job.epoch"]
+
+
+def test_epochs_that_are_there_are_not_written_again(database: Database, blobs: Blobs, claim: Claim) -> None:
+    record(database, blobs, claim, 1, 2, 3)
+    record(database, blobs, claim, 2, 3, 4)
+    assert epochs(database, claim) == [1, 2, 3, 4]
+    assert event_types(database, claim.job_id).count("job.epoch") == 2
+    assert "job.warning" not in event_types(database, claim.job_id)
+    record(database, blobs, claim, 1)
+    assert job_row(database, claim.job_id).epochs_completed == 4
+
+
+def test_an_epoch_that_differs_is_said_aloud_and_kept(database: Database, blobs: Blobs, claim: Claim) -> None:
+    record(database, blobs, claim, 1)
+    with database.writing() as session:
+        history.record(session, blobs, claim, [epoch(claim.job_id, 1, cost=0.75)])
+    assert event_types(database, claim.job_id)[-1] == "job.warning"
+    with database.reading() as session:
+        assert session.get_one(Epoch, (claim.job_id, 1)).cost == 0.5
+
+
+def test_a_stale_fence_writes_nothing(database: Database, blobs: Blobs, claim: Claim) -> None:
+    expire(database, claim.job_id)
+    (fresh,) = queue.claim(database, "wrk_b", 1, 30.0)
+    before = event_types(database, claim.job_id)
+    staged = blobs.stage(b"snapshot")
+    writes: list[dict[str, Any]] = [
+        {},
+        {"place": Place(1, 0, staged)},
+        end(database, claim, state=State.SUCCEEDED, result={"epochs": 1}),
+        end(database, claim, state=State.FAILED, error={"code": "x", "message": "y"}),
+    ]
+    for more in writes:
+        with pytest.raises(LeaseLost):
+            record(database, blobs, claim, 1, **more)
+    assert epochs(database, claim) == []
+    assert event_types(database, claim.job_id) == before
+    row = job_row(database, claim.job_id)
+    assert (row.status, row.fence, row.worker_id) == ("running", fresh.fence, "wrk_b")
+    with database.reading() as session:
+        assert session.get(Snapshot, claim.job_id) is None
+        assert session.get(Blob, staged.sha256) is None
+
+
+def test_an_ended_job_is_not_written_to(database: Database, blobs: Blobs, claim: Claim) -> None:
+    record(database, blobs, claim, 1, **end(database, claim, state=State.SUCCEEDED, result={"epochs": 1}))
+    for more in ({}, end(database, claim, state=State.FAILED, error={"code": "x", "message": "y"})):
+        with pytest.raises(LeaseLost):
+            record(database, blobs, claim, 2, **more)
+    assert job_row(database, claim.job_id).status == "succeeded"
+    assert event_types(database, claim.job_id)[-1] == "job.succeeded"
+
+
+def test_a_failed_transaction_leaves_nothing(database: Database, blobs: Blobs, claim: Claim) -> None:
+    before = event_types(database, claim.job_id)
+    with database.writing() as session:
+        history.record(session, blobs, claim, [epoch(claim.job_id, 1)], Place(1, 0, blobs.stage(b"s")))
+        session.rollback()
+    assert (epochs(database, claim), event_types(database, claim.job_id)) == ([], before)
+
+
+def test_a_new_snapshot_replaces_the_old_one(database: Database, blobs: Blobs, claim: Claim) -> None:
+    with database.writing() as session:
+        session.execute(sa.update(Job).values(crashes=2))
+    first, second = blobs.stage(b"first"), blobs.stage(b"second")
+    assert record(database, blobs, claim, place=Place(0, 5, first)) is None
+    assert record(database, blobs, claim, 1, place=Place(1, 0, second)) == first.sha256
+    assert record(database, blobs, claim, place=Place(1, 0, second)) is None
+    with database.reading() as session:
+        kept = session.get_one(Snapshot, claim.job_id)
+        assert (kept.epoch, kept.step, kept.content) == (1, 0, second.sha256)
+        assert session.get(Blob, first.sha256) is None
+        assert blobs.read(session, kept.content) == b"second"
+    assert job_row(database, claim.job_id).crashes == 0  # it got further
+
+
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.CANCELLED])
+def test_an_end_leaves_a_model_and_no_snapshot(
+    database: Database, blobs: Blobs, claim: Claim, state: State
+) -> None:
+    record(database, blobs, claim, place=Place(0, 5, blobs.stage(b"snapshot")))
+    left = parameters()
+    model = (left, records.stage(blobs, left))
+    more = end(database, claim, state=state, result={"epochs": 1, "cost": 0.5}, model=model, encoding={})
+    record(database, blobs, claim, 1, **more)
+    row = job_row(database, claim.job_id)
+    assert (row.status, row.worker_id, row.lease_until) == (state, None, 0.0)
+    with database.reading() as session:
+        made = session.get_one(Model, row.model_id)
+        assert (made.job_id, made.sha256, made.epoch) == (claim.job_id, left.sha256(), 1)
+        assert count(session, Snapshot, claim.job_id) == 0
+
+
+def test_a_failed_job_keeps_its_last_snapshot(database: Database, blobs: Blobs, claim: Claim) -> None:
+    record(database, blobs, claim, place=Place(0, 5, blobs.stage(b"snapshot")))
+    error = {"code": "diverged", "message": "The cost is not finite."}
+    record(database, blobs, claim, 1, **end(database, claim, state=State.FAILED, error=error))
+    row = job_row(database, claim.job_id)
+    assert (row.status, row.error, row.model_id) == ("failed", error, None)
+    with database.reading() as session:
+        assert count(session, Snapshot, claim.job_id) == 1

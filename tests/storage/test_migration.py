@@ -1,0 +1,66 @@
+"""The scripts lead to the schema of tables.py, and back, with data in it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from app.storage import migration
+from app.storage.database import Database
+from app.storage.tables import Table
+from tests.support.rows import add_job, job_row
+
+
+@pytest.fixture
+def empty(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database without a schema."""
+    url = f"sqlite:///{tmp_path / 'chainrule.sqlite'}"
+    if backend == "postgres":
+        url = request.getfixturevalue("postgres").new_database()
+    database = Database(url, pool_size=2)
+    yield database
+    database.close()
+
+
+def tables(database: Database) -> set[str]:
+    return set(sa.inspect(database.engine).get_table_names())
+
+
+def test_the_scripts_lead_to_the_tables(empty: Database) -> None:
+    assert migration.is_current(empty) is False
+    migration.upgrade(empty)
+    assert migration.is_current(empty) is True
+    assert migration.current(empty) == migration.head()
+    with empty.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Table.metadata) == []
+
+
+def test_up_down_up_with_data(empty: Database) -> None:
+    migration.upgrade(empty)
+    job_id = add_job(empty)
+    assert job_row(empty, job_id).status == "queued"
+    migration.downgrade(empty, "base")
+    assert tables(empty) == {"alembic_version"}
+    migration.upgrade(empty)
+    assert migration.is_current(empty) is True
+    assert add_job(empty) != job_id
+
+
+def test_an_upgrade_that_is_not_needed_does_nothing(empty: Database) -> None:
+    migration.upgrade(empty)
+    job_id = add_job(empty)
+    migration.upgrade(empty)
+    assert job_row(empty, job_id).id == job_id
+    if empty.path is not None:
+        assert list(empty.path.parent.glob("*.before-*")) == []
+
+
+def test_a_schema_of_another_age_is_not_current(empty: Database) -> None:
+    migration.upgrade(empty)
+    with empty.writing() as session:
+        session.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    assert migration.is_current(empty) is False

