@@ -38,12 +38,7 @@ EQUATIONS = {
 }
 
 
-_EXTENSIONS = {
-    "cross_entropy": {
-        "cost.examples": "-sum y ln a, in place of (5)",
-        "delta": "a - y, in place of (15); (18)",
-    }
-}
+_EXTENSIONS = {"cross_entropy": {"cost.examples": "-sum y ln a, in place of (5)"}}
 
 
 def get(session: Session, principal: Principal, model_id: str, *, lock: bool = False) -> Model:
