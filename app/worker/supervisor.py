@@ -99,7 +99,8 @@ class Supervisor:
         pause = LOOK_SECONDS
         if self.nudges is None and listening is None:
             pause = 0.02  # a worker of its own beside a SQLite file: look at its data_version
-        speaking = wait(watched, pause)
+        overdue = [slot.kill_at - time.monotonic() for slot in self.slots if slot.kill_at is not None]
+        speaking = wait(watched, max(0.0, min([pause, *overdue])))
         if self.nudges in speaking and not os.read(self.nudges, 4096):
             self.stopping = True
         for slot in self.slots:

@@ -192,7 +192,7 @@ def kill(*processes: psutil.Process) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(processes, timeout=5.0)
+    until(lambda: not any(alive(each) for each in processes), 5.0)
 
 
 def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
