@@ -13,6 +13,7 @@ Floats = NDArray[np.floating[Any]]
 Counts = NDArray[np.int64]
 
 BLOCK = 8192
+ROUNDING = 1e-4
 
 
 def outputs_of(architecture: Architecture, parameters: Parameters, x: Floats) -> Floats:
@@ -73,8 +74,9 @@ def probabilities(outputs: Floats) -> NDArray[np.float64]:
     """Rows that add up to 1: softmax outputs as they are; sigmoid ones, or others, clipped and scaled."""
     positive = np.clip(outputs.astype(np.float64), 0.0, None)
     total = positive.sum(axis=1, keepdims=True)
-    even = np.full_like(positive, 1.0 / positive.shape[1])
-    shares: NDArray[np.float64] = np.divide(positive, total, out=even, where=total > 0)
+    shares = np.where(total > 0, positive, 1.0 / positive.shape[1])
+    scaled = (total > 0) & (np.abs(total - 1.0) > ROUNDING)  # scaling what is 1 already would part ties
+    np.divide(positive, total, out=shares, where=scaled)
     return shares
 
 

@@ -24,6 +24,7 @@ from app.storage.database import Database
 from app.storage.tables import Dataset, Job
 
 CACHE_BYTES = 128 * 2**20
+QUICK_MULTIPLY_ADDS = 5 * 10**8
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,12 @@ class Run:
     def epochs_recorded(self) -> int:
         """Rows of history that were there when the run was loaded or that it began from."""
         return max(self.job.epochs_completed, self.snapshot.epoch)
+
+    def is_quick_to_measure(self) -> bool:
+        """Whether `measure` and `costs` end within a small part of the grace that a cancelled job has."""
+        parts = (self.data.x, self.data.validation_x, self.arrays.test_x)
+        rows = sum(0 if part is None else len(part) for part in parts)
+        return rows * self.plan.architecture.parameter_count <= QUICK_MULTIPLY_ADDS
 
     def measure(self, parameters: Parameters) -> dict[str, Any]:
         """The measures of each part of the split at these parameters; None for an empty part."""

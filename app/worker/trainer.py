@@ -150,12 +150,14 @@ class Trainer:
         return self._finish(run, State.SUCCEEDED, finished.parameters, result)
 
     def _cancel(self, run: Run, snapshot: Snapshot) -> str:
+        quick = run.is_quick_to_measure()  # else a cancellation would not be heard in time
+        costs = {"cost": None, "data_cost": None, "validation_cost": None}
         result = {
             "epochs": self.epochs,
-            **run.costs(snapshot.parameters),
+            **(run.costs(snapshot.parameters) if quick else costs),
             "best_epoch": snapshot.best.epoch,
             "stop_reason": "cancelled",
-            "metrics": run.measure(snapshot.parameters),
+            "metrics": run.measure(snapshot.parameters) if quick else None,
         }
         return self._finish(run, State.CANCELLED, snapshot.parameters, result)
 
