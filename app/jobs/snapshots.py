@@ -21,6 +21,9 @@ from app.engine import (
 )
 from app.storage.tables import Job
 
+PROGRESS_SECONDS = 0.1
+"""How long an engine that is inside an epoch may go on without looking up: a cancellation waits for it."""
+
 OPTIMIZERS = {"gradient_descent": GradientDescent, "momentum": Momentum, "adam": Adam}
 
 
@@ -43,6 +46,7 @@ def plan_of(job: Job, training_rows: int) -> Plan:
         dtype=training["dtype"],
         early_stopping=None if stopping is None else EarlyStopping(**stopping),
         metric="accuracy" if job.task == "classification" else "r2",
+        progress_seconds=PROGRESS_SECONDS,
     )
 
 

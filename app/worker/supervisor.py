@@ -117,14 +117,14 @@ class Supervisor:
 
     def _bury(self, slot: Slot, claim: Claim | None) -> None:
         log.warning("trainer %s died", slot.process.pid)
-        asked = slot.wish
-        slot.restart()
-        if claim is None:
-            return
-        if asked == Wish.CANCEL:
-            endings.cancel(self.database, self.blobs, claim, self.surroundings.lease_seconds)
-        else:
-            queue.release(self.database, claim, crashed=asked == Wish.GO_ON)
+        slot.kill()
+        try:
+            if claim is not None and slot.wish == Wish.CANCEL:
+                endings.cancel(self.database, self.blobs, claim, self.surroundings.lease_seconds)
+            elif claim is not None:
+                queue.release(self.database, claim, crashed=slot.wish == Wish.GO_ON)
+        finally:
+            slot.restart()
 
     def _turn(self) -> None:
         changed = self.changes.poll()

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import psutil
 
 from app.storage.tables import Job
-from tests.support.server import Server, until
+from tests.support.server import Server, alive, until
 from tests.support.training import LINE, assert_whole, finished, history, log_of, submit, upload
 
 STREAMS = 20
@@ -40,8 +40,7 @@ def test_sigterm_ends_everything_within_ten_seconds(new_server: Callable[..., Se
         took = time.monotonic() - start
     assert took <= 10.0
     assert code == 0
-    _, alive = psutil.wait_procs(everybody, timeout=1.0)
-    assert alive == []
+    until(lambda: not any(alive(each) for each in everybody), 1.0)
     with server.database() as database, database.reading() as session:
         left = session.get_one(Job, job["id"])
         assert (left.status, left.worker_id, left.crashes) == ("queued", None, 0)
