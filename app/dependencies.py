@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from app import strict_json
 from app.datasets.jail import Jail
 from app.datasets.service import Uploads
-from app.errors import UnsupportedMediaType
+from app.errors import Fault, Invalid, UnsupportedMediaType
 from app.keys.service import Authenticator, Principal
 from app.schemas import Renamed
 from app.settings import Settings
@@ -36,7 +36,7 @@ class State:
 
     @property
     def cache(self) -> Path:
-        return self.settings.data_dir / "cache"
+        return self.settings.cache_dir
 
 
 def state_of(request: Request) -> State:
@@ -78,6 +78,17 @@ def method_role(request: Request, principal: PrincipalDep) -> None:
     principal.need(LEAST_ROLE.get(request.method, "write"))
 
 
+def media_type(request: Request) -> str:
+    """The body's type without its parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def need_json(request: Request) -> None:
+    """Raise UnsupportedMediaType for a body that is not said to be JSON."""
+    if media_type(request) != "application/json":
+        raise UnsupportedMediaType("Send application/json.")
+
+
 class StrictRequest(Request):
     """A request whose JSON is RFC 8259's, and nothing beyond it."""
 
@@ -94,13 +105,15 @@ class StrictRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
-            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if self.body_field is not None and kind != "application/json":
-                raise UnsupportedMediaType("Send application/json.")
+            if self.body_field is not None:
+                need_json(request)
             return await handler(StrictRequest(request.scope, request.receive))
 
         return strictly
 
+
+MOST_LABELS = 16
+"""Notes that a list is filtered by: no object has more."""
 
 PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -146,6 +159,9 @@ def window(
         for key, value in request.query_params.items()
         if key.startswith("metadata[") and key.endswith("]")
     }
+    if len(labels) > MOST_LABELS:
+        message = f"At most {MOST_LABELS} notes at once."
+        raise Invalid(f"metadata: {message}", Fault("metadata", "out_of_range", message))
     return Window(limit, after, order, {} if name is None else {"name": name}, labels)
 
 

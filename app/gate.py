@@ -15,6 +15,11 @@ from app.settings import Settings
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 UPLOAD_PATHS = frozenset({"/v1/datasets"})
+LARGE_PATHS = ("/predict", "/trace")
+"""How the paths end whose bodies hold rows."""
+
+SMALL_BYTES = 2**20
+"""The limit of bodies that hold neither rows nor parameters."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
@@ -97,7 +102,11 @@ class Gate:
 
 def body_limit(path: str, settings: Settings) -> int:
     """The most bytes that a body on this path may have."""
-    return settings.max_upload_bytes if path in UPLOAD_PATHS else settings.max_json_bytes
+    if path in UPLOAD_PATHS:
+        return settings.max_upload_bytes
+    if path == "/v1/jobs" or path.endswith(LARGE_PATHS):
+        return settings.max_json_bytes
+    return min(SMALL_BYTES, settings.max_json_bytes)
 
 
 async def _refuse(error: ChainruleError, scope: Scope, send: Send) -> None:

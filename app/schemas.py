@@ -55,6 +55,9 @@ Labels = Annotated[
     ],
     Field(max_length=16, description="Your own notes: up to 16 pairs of text."),
 ]
+Numbers = Annotated[list[float], Field(fail_fast=True)]
+Matrix = Annotated[list[Numbers], Field(fail_fast=True)]
+"""Rows of numbers; the first that is wrong is told, not two million of them."""
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_printable)]
 
 CreatedAt = Annotated[Time, Field(description="When it was made.")]

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import sys
@@ -76,6 +77,7 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
         if self.loop is not None:
             self.loop.call_soon_threadsafe(self.state.watch.stop)
+            self.loop.call_soon_threadsafe(self.state.jail.close)
         if self.worker is not None:
             self.worker.begin_stop()
 
@@ -92,7 +94,9 @@ class Housekeeping(threading.Thread):
         while True:
             try:
                 self._state.blobs.sweep()
-                content.sweep(self._state.database, self._state.cache, GRACE_SECONDS)
+                state = self._state
+                incoming = state.settings.data_dir / "incoming"
+                content.sweep(state.database, state.cache, incoming, GRACE_SECONDS)
             except (SQLAlchemyError, OSError):
                 log.warning("housekeeping was put off", exc_info=True)
             if self.over.wait(HOUSEKEEPING_SECONDS):
@@ -102,6 +106,7 @@ class Housekeeping(threading.Thread):
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish requests, hand jobs back, and return."""
     check_exposure(settings)
+    os.umask(0o077)  # what we write is for us alone, also in a directory that others made
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.url)
     prepare(settings, database)
@@ -120,8 +125,12 @@ def serve(settings: Settings) -> None:
     state: State = application.state.chainrule
     worker = EmbeddedWorker(surroundings(settings), database) if settings.workers else None
     server = Server(config, state, worker)
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
     for each in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal once more when it is done
-        signal.signal(each, lambda *_: None)
+        signal.signal(each, stop)
     listening = config.bind_socket()
     listening.listen(config.backlog)  # before we say so
     if worker is not None:

@@ -34,14 +34,16 @@ class Settings(BaseSettings):
         False, description="Allow a public address without TLS, for a server behind a TLS proxy."
     )
     lease_seconds: float = Field(
-        10.0, gt=0, le=600, description="A worker that is silent for longer loses its jobs."
+        10.0, ge=2, le=600, description="A worker that is silent for longer loses its jobs."
     )
     snapshot_seconds: float = Field(2.0, gt=0, description="Least time between two snapshots of a job.")
     shutdown_seconds: float = Field(
         5.0, gt=0, le=60, description="How long open requests may go on after SIGTERM."
     )
     max_upload_bytes: int = Field(4 * 2**30, gt=0, description="Largest dataset upload, also expanded.")
-    max_json_bytes: int = Field(64 * 2**20, gt=0, description="Largest JSON body.")
+    max_json_bytes: int = Field(
+        64 * 2**20, gt=0, description="Largest JSON body with rows or parameters; others: 1 MiB."
+    )
     max_wait_seconds: float = Field(60.0, gt=0, description="Upper limit of ?wait=.")
     max_columns: int = Field(5_000, gt=0, description="Most columns of a dataset.")
     max_hidden_layers: int = Field(64, gt=0, description="Most hidden layers of an architecture.")
@@ -55,6 +57,11 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """The database's SQLAlchemy URL."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'chainrule.sqlite').absolute()}"
+
+    @property
+    def cache_dir(self) -> Path:
+        """What this host can rebuild: tables of datasets."""
+        return self.data_dir / "cache"
 
     @property
     def admin_key_path(self) -> Path:

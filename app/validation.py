@@ -2,19 +2,28 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from app.errors import Fault, Invalid
 from app.vocabulary import FIELDS, VALUES
 
+FAULT_LIMIT = 20
+NAME_LIMIT = 255
+"""Characters of a client's own words that are looked at or told."""
 
-def invalid(found: Iterable[Any], sent: object) -> Invalid:
-    """From pydantic's errors to ours; ``sent`` is the body, to tell its names from a union's tags."""
-    faults = [_fault(each, sent) for each in found]
+
+def invalid(found: Sequence[Any], sent: object, place: tuple[str, ...] = ()) -> Invalid:
+    """From pydantic's errors to ours, the first 20 of them, and how many there are besides.
+
+    ``sent`` is the body, to tell its names from a union's tags; ``place`` goes before each error's own.
+    """
+    faults = [_fault(each, (*place, *each["loc"]), sent) for each in found[:FAULT_LIMIT]]
     first = faults[0]
     where = f"{first.param}: " if first.param else ""
     more = f" ({len(faults) - 1} more in 'errors'.)" if len(faults) > 1 else ""
+    if len(found) > FAULT_LIMIT:
+        more = f" ({FAULT_LIMIT - 1} more in 'errors', and {len(found) - FAULT_LIMIT} beyond them.)"
     return Invalid(f"{where}{first.message}{more}", *faults)
 
 
@@ -33,9 +42,9 @@ _MESSAGES = {
 }
 
 
-def _fault(error: dict[str, Any], sent: object) -> Fault:
+def _fault(error: dict[str, Any], loc: tuple[int | str, ...], sent: object) -> Fault:
     kind: str = error["type"]
-    param, name = _param(error["loc"], sent, kind)
+    param, name = _param(loc, sent, kind)
     if kind == "union_tag_invalid":
         param += "." + error["ctx"]["discriminator"].strip("'")
     if kind.endswith("_type") or kind.startswith(("int_", "float_", "bool_")):
@@ -65,8 +74,9 @@ def _hint(kind: str, name: str, error: dict[str, Any]) -> str | None:
     if value == "softmax" and expected:
         return "softmax stands only in the output layer, with the cost cross_entropy."
     if isinstance(value, str) and expected:
-        meant = VALUES.get(value.lower())
-        near = [meant] if meant in expected else difflib.get_close_matches(value.lower(), expected, 1)
+        word = value[:NAME_LIMIT].lower()
+        meant = VALUES.get(word)
+        near = [meant] if meant in expected else difflib.get_close_matches(word, expected, 1)
         return f"Did you mean '{near[0]}'?" if near else None
     return None
 
@@ -84,7 +94,7 @@ def _param(loc: tuple[int | str, ...], sent: object, kind: str) -> tuple[str, st
         known = isinstance(here, dict) and step in here
         if place == "body" and not known and not (last and kind == "missing"):
             continue  # a union's tag, not a name that the client sent
-        name = step
-        path += f".{step}" if path else step
+        name = step[:NAME_LIMIT]
+        path += f".{name}" if path else name
         here = here[step] if isinstance(here, dict) and step in here else None
     return path, name

@@ -1,7 +1,9 @@
 """A stored dataset's values: its table from this host's cache, or rebuilt from its Parquet; and its split."""
 
+import contextlib
 import os
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -65,15 +67,21 @@ def _rebuild(database: Database, blobs: Blobs, cache_dir: Path, dataset_id: str,
             jail.close()
 
 
-def sweep(database: Database, cache_dir: Path, grace_seconds: float) -> None:
+def sweep(database: Database, cache_dir: Path, incoming: Path, grace_seconds: float) -> None:
     """Delete what the cache keeps of datasets that are gone, and leftovers of interrupted uploads."""
     old = time.time() - grace_seconds
     with database.reading() as session:
         known = set(session.scalars(sa.select(Dataset.sha256)))
         known |= set(session.scalars(sa.select(Dataset.content)))
-    for path in cache_dir.glob("*.*"):
-        if path.name.partition(".")[0] not in known and path.stat().st_mtime < old:
-            path.unlink(missing_ok=True)
+    leftovers = [path for path in cache_dir.glob("*") if path.name.partition(".")[0] not in known]
+    for path in [*leftovers, *incoming.glob("*")]:
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime >= old:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 def split_of(table: Table, targets: Sequence[str], task: str, training: Mapping[str, Any]) -> Split:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.errors import ChainruleError, Fault, InvalidDataset, TooLarge
+from app.errors import ChainruleError, Fault, InvalidDataset, TooLarge, Unavailable
 
 ROOT = Path(__file__).parents[2]
 ANSWER_LIMIT = 64 << 20
@@ -69,6 +69,8 @@ class Jail:
         self._limits = limits or Limits()
         self._lock = threading.Lock()
         self._keeps_spare = keep_spare
+        self._closed = False
+        self._running: set[subprocess.Popen[bytes]] = set()
         self._spare: subprocess.Popen[bytes] | None = None
         self._refill()
 
@@ -96,10 +98,12 @@ class Jail:
         return directory / "table.safetensors"
 
     def close(self) -> None:
-        """Ends the spare child; parses under way end by themselves."""
+        """Ends every child; a parse under way is `Unavailable`. For good."""
         with self._lock:
-            self._keeps_spare = False
+            self._closed, self._keeps_spare = True, False
             spare, self._spare = self._spare, None
+            for child in self._running:
+                child.kill()
         if spare:
             _end(spare)
 
@@ -111,11 +115,17 @@ class Jail:
             "file_bytes": limits.file_bytes,
         }
         child = self._take()
+        with self._lock:
+            self._running.add(child)
         try:
             answer = _ask(child, request, limits.wall_seconds)
         finally:
+            with self._lock:
+                self._running.discard(child)
             _end(child)
             self._refill()
+        if self._closed:
+            raise Unavailable("The server is shutting down.")
         return _read_answer(answer)
 
     def _take(self) -> subprocess.Popen[bytes]:

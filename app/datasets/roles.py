@@ -1,6 +1,6 @@
 """Which columns a job learns from and which it predicts, from their descriptions alone (see `profile`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -11,6 +11,10 @@ Columns = Sequence[Mapping[str, Any]]
 
 INTEGER_CLASS_LIMIT = 10
 """Integers with more distinct values than this are a quantity unless classification is asked for."""
+
+FAULT_LIMIT = 20
+HINT_LIMIT = 3
+"""Unknown names that are given their nearest column: each is compared with all of them."""
 
 
 def resolve_task(
@@ -24,7 +28,8 @@ def resolve_task(
     names = [target] if isinstance(target, str) else list(target)
     if not names or len(set(names)) < len(names):
         raise _invalid("target", "invalid_target", "Name at least one column, and none twice.")
-    described = [_target(columns, name) for name in names]
+    by_name = {column["name"]: column for column in columns}
+    described = [_target(by_name, name) for name in names]
     task, warnings = _task(described, isinstance(target, str), requested)
     if missing := max(column["missing"] for column in described):
         message = f"At least {missing} rows have no target value; they are in no split."
@@ -50,23 +55,30 @@ def resolve_features(
             message = "No column is left to learn from."
             raise _invalid("features", "no_features", message, "Name the features: all were set aside.")
         return names
-    faults = []
+    by_name = {column["name"]: column for column in columns}
+    faults: list[Fault] = []
+    seen: set[str] = set()
+    unknown = 0
     for i, name in enumerate(requested):
-        column = _find(columns, name)
+        column = by_name.get(name)
         if column is None:
-            faults.append(_unknown(f"features[{i}]", name, columns))
+            unknown += 1
+            faults.append(_unknown(f"features[{i}]", name, by_name if unknown <= HINT_LIMIT else ()))
         elif name in taken:
             faults.append(Fault(f"features[{i}]", "target_in_features", "It is the target or the weights."))
-        elif name in requested[:i]:
+        elif name in seen:
             faults.append(Fault(f"features[{i}]", "duplicate_feature", "It is named twice."))
         elif column["type"] == "text":
             faults.append(Fault(f"features[{i}]", "text_column", "Text is not used yet.", _as_category(name)))
         elif column["distinct"] == 0:
             faults.append(Fault(f"features[{i}]", "empty_column", "All of its values are missing."))
+        if len(faults) == FAULT_LIMIT:
+            break
+        seen.add(name)
     if not requested:
         faults.append(Fault("features", "no_features", "Name at least one column, or leave it null."))
     if faults:
-        raise Invalid("The features do not fit the dataset.", *faults[:20])
+        raise Invalid("The features do not fit the dataset.", *faults)
     return list(requested)
 
 
@@ -110,10 +122,10 @@ def _task(described: Columns, is_single: bool, requested: str) -> tuple[Task, li
     return "classification", [Fault("task", "guessed_classification", message, hint)]
 
 
-def _target(columns: Columns, name: str) -> Mapping[str, Any]:
-    column = _find(columns, name)
+def _target(by_name: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    column = by_name.get(name)
     if column is None:
-        raise Invalid(None, _unknown("target", name, columns))
+        raise Invalid(None, _unknown("target", name, by_name))
     if column["type"] == "text":
         raise _invalid("target", "text_column", f"'{name}' is text.", _as_category(name))
     if column["distinct"] == 0:
@@ -124,12 +136,8 @@ def _target(columns: Columns, name: str) -> Mapping[str, Any]:
     return column
 
 
-def _find(columns: Columns, name: str) -> Mapping[str, Any] | None:
-    return next((column for column in columns if column["name"] == name), None)
-
-
-def _unknown(param: str, name: str, columns: Columns) -> Fault:
-    near = get_close_matches(name[:255], [column["name"] for column in columns], n=1, cutoff=0.5)
+def _unknown(param: str, name: str, known: Iterable[str]) -> Fault:
+    near = get_close_matches(name[:255], known, n=1, cutoff=0.5)
     hint = f"Did you mean '{near[0]}'?" if near else None
     return Fault(param, "unknown_column", "The dataset has no such column.", hint)
 

@@ -6,20 +6,25 @@ from typing import Annotated, Any
 from fastapi import Path as PathParam
 from fastapi import Query, Request, Response
 from fastapi.responses import FileResponse
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from app.datasets import parquet, service
 from app.datasets.bodies import RAW_TYPES, UPLOAD_BODY
 from app.datasets.schemas import DatasetAnswer, RowsAnswer
-from app.dependencies import PrincipalDep, StateDep, WindowDep, listed, rename, router
-from app.errors import Fault, Invalid, TooLarge, UnsupportedMediaType
+from app.dependencies import PrincipalDep, StateDep, WindowDep, listed, media_type, rename, router
+from app.errors import Fault, Invalid, MalformedRequest, TooLarge, UnsupportedMediaType
 from app.openapi import LABEL_FILTER, located, refused
 from app.schemas import Page, Renamed
 from app.storage.paging import page
 from app.storage.tables import Dataset
 
 routes = router("/v1/datasets", "datasets")
+
+FORM_CHARSETS = frozenset(
+    {b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin-1", b"windows-1252"}
+)
 
 DatasetId = Annotated[
     str, PathParam(max_length=64, description="The dataset's id.", examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"])
@@ -49,10 +54,11 @@ async def create(
     ] = None,
 ) -> dict[str, Any]:
     """Parse a file into typed columns and keep it. Types are inferred from all rows."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = media_type(request)
     upload = state.uploads.place()
     try:
         if kind == "multipart/form-data":
+            _check_charset(request)
             async with request.form(max_files=1, max_fields=10) as form:
                 name = _text(form, "name") or name
                 columns = service.corrections(_text(form, "columns"))
@@ -67,6 +73,14 @@ async def create(
         upload.unlink(missing_ok=True)
     response.headers["Location"] = f"/v1/datasets/{dataset.id}"
     return service.answer(dataset)
+
+
+def _check_charset(request: Request) -> None:
+    """Raise MalformedRequest for a form in a charset that no form is in."""
+    # The form's reader takes any codec of Python: some raise what it does not expect, some take minutes.
+    _, options = parse_options_header(request.headers["content-type"])
+    if options.get(b"charset", b"utf-8").lower() not in FORM_CHARSETS:
+        raise MalformedRequest("The form's charset is not known here. Send it in UTF-8.")
 
 
 def _text(form: FormData, name: str) -> str | None:

@@ -1,6 +1,5 @@
 """Datasets: an upload is parsed in a jailed child, kept as Parquet, and described in a row."""
 
-import json
 import secrets
 import tempfile
 from pathlib import Path
@@ -10,18 +9,20 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
+from app import strict_json
 from app.datasets.content import keep_table
 from app.datasets.jail import Jail, Parsed, ParseRequest
 from app.datasets.schemas import Envelope
-from app.errors import Conflict, Fault, Invalid, InvalidDataset
+from app.errors import Conflict, Fault, Invalid, InvalidDataset, MalformedRequest
 from app.keys.service import Principal
 from app.storage import lookup
 from app.storage.blobs import Blobs, Staged
 from app.storage.columns import new_id, now
 from app.storage.database import Database
 from app.storage.tables import Dataset, Job
+from app.validation import FAULT_LIMIT
 
-UNFINISHED = ("queued", "running", "pausing", "paused", "cancelling")
+FINISHED = ("succeeded", "failed", "cancelled")
 
 _envelope = TypeAdapter(Envelope)
 
@@ -83,7 +84,7 @@ def _checked(envelope: dict[str, Any]) -> Envelope:
     except ValidationError as error:
         faults = [
             Fault(".".join(str(step) for step in each["loc"]), "invalid", each["msg"])
-            for each in error.errors(include_url=False, include_input=False)
+            for each in error.errors(include_url=False, include_input=False)[:FAULT_LIMIT]
         ]
         raise Invalid(f"{faults[0].param}: {faults[0].message}", *faults) from None
 
@@ -92,13 +93,16 @@ def corrections(text: str | None) -> dict[str, Any]:
     """The ``columns`` of a multipart form or a query: a JSON object in text."""
     if text is None:
         return {}
+    hint = 'For example {"zip": {"type": "category"}}.'
     try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
+        value = strict_json.loads(text.encode())
+    except MalformedRequest as error:
+        message = error.detail.replace("The body", "The text")
+        raise InvalidDataset(
+            f"columns: {message}", Fault("columns", "malformed_json", message, hint)
+        ) from None
     if not isinstance(value, dict):
         message = "Expected a JSON object."
-        hint = 'For example {"zip": {"type": "category"}}.'
         raise InvalidDataset(f"columns: {message}", Fault("columns", "wrong_type", message, hint))
     return value
 
@@ -118,7 +122,7 @@ def get(
 def delete(session: Session, blobs: Blobs, principal: Principal, dataset_id: str) -> None:
     """Delete a dataset that no unfinished job uses; finished jobs keep its SHA-256."""
     dataset = get(session, principal, dataset_id, keep=True)
-    using = sa.select(sa.func.count()).where(Job.dataset_id == dataset.id, Job.status.in_(UNFINISHED))
+    using = sa.select(sa.func.count()).where(Job.dataset_id == dataset.id, Job.status.not_in(FINISHED))
     if count := session.scalar(using):
         raise Conflict(f"{count} unfinished jobs use this dataset.", allowed=("read",))
     content = dataset.content

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.storage.columns import new_id, now
 from app.storage.tables import Epoch, Event, Job, core
 
-EPOCHS_PER_EVENT = 500
+EPOCHS_PER_EVENT = 100
 
 INSERT = sa.insert(core(Event))
 

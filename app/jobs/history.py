@@ -7,12 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.engine import Parameters
 from app.jobs import events, queue
 from app.jobs.events import Entry
 from app.jobs.queue import Claim, Held
 from app.jobs.states import State
 from app.models import records
+from app.models.records import Trained
 from app.storage.blobs import Blobs, Staged
 from app.storage.columns import now
 from app.storage.tables import Epoch, Job, Snapshot, core
@@ -33,13 +33,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A job's one end. ``model`` is what it leaves, if anything, encoded by ``encoding``."""
+    """A job's one end. ``model`` is what it leaves, if anything."""
 
     state: State
     result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
-    model: tuple[Parameters, Staged] | None = None
-    encoding: dict[str, Any] | None = None
+    model: Trained | None = None
 
 
 def record(
@@ -48,7 +47,7 @@ def record(
     claim: Claim,
     rows: Sequence[dict[str, Any]] = (),
     place: Place | None = None,
-    ending: tuple[Job, Ending] | None = None,
+    end: Ending | None = None,
     **values: object,
 ) -> str | None:
     """Write epochs, the snapshot to go on from, and the end of the job: all of it, or nothing at all.
@@ -66,11 +65,10 @@ def record(
         data = {"epoch": place.epoch, "step": place.step}
         entries.append(Entry("job.checkpoint", f"The job can go on from epoch {place.epoch}.", data))
         unnamed = _write_snapshot(session, blobs, claim, place, held.snapshot)
-    if ending is not None:
-        job, end = ending
+    if end is not None:
         model_id = None
         if end.model is not None:
-            model_id = records.add(session, blobs, job, *end.model, end.encoding or {}, end.result or {})
+            model_id = records.add(session, blobs, end.model, end.result or {})
             values |= {"model_id": model_id}
         values |= {"status": end.state, "result": end.result, "error": end.error, "finished_at": now()}
         values |= {"worker_id": None, "lease_until": 0.0}

@@ -108,7 +108,7 @@ def claim(database: Database, worker_id: str, slots: int, lease_seconds: float) 
     with database.writing() as session:
         database.claim_lock(session)
         for job in _with_lapsed_lease(session, State.RUNNING):
-            _requeue(session, job, crashed=True)
+            _requeue(session, job, lost=True, crashed=False)  # the worker's silence is not the job's fault
         claims: list[Claim] = []
         while len(claims) < slots and (taken := _take(session, worker_id, lease_seconds)):
             claims.append(taken)
@@ -163,13 +163,12 @@ def release(database: Database, claim: Claim, *, crashed: bool) -> None:
     with database.writing() as session:
         job = session.scalar(
             sa.select(Job)
-            .where(Job.id == claim.job_id, Job.fence == claim.fence, Job.status == State.RUNNING)
+            .where(Job.id == claim.job_id, Job.fence == claim.fence, Job.status.in_(HELD))
             .with_for_update()
         )
-        if job is None:
-            return
-        _requeue(session, job, crashed=crashed)
-        database.announce(session)
+        if job is not None:
+            _give_up(session, job, lost=crashed, crashed=crashed)
+            database.announce(session)
 
 
 def free(database: Database, worker_id: str, *, crashed: bool) -> int:
@@ -179,10 +178,7 @@ def free(database: Database, worker_id: str, *, crashed: bool) -> int:
         theirs = sa.select(Job).where(Job.worker_id == worker_id, Job.status.in_(HELD))
         held = session.scalars(theirs.with_for_update()).all()
         for job in held:
-            if job.status == State.RUNNING:
-                _requeue(session, job, crashed=crashed)
-            else:
-                job.lease_until = 0.0  # cancelling: whoever claims next ends it
+            _give_up(session, job, lost=crashed, crashed=crashed)
         database.announce(session)
         return len(held)
 
@@ -213,7 +209,15 @@ def _with_lapsed_lease(session: Session, state: State) -> Sequence[Job]:
     return session.scalars(LAPSED, {"state": state}).all()
 
 
-def _requeue(session: Session, job: Job, *, crashed: bool) -> None:
+def _give_up(session: Session, job: Job, *, lost: bool, crashed: bool) -> None:
+    if job.status == State.RUNNING:
+        _requeue(session, job, lost=lost, crashed=crashed)
+    else:
+        job.lease_until = 0.0  # cancelling: whoever looks next ends it
+
+
+def _requeue(session: Session, job: Job, *, lost: bool, crashed: bool) -> None:
+    """``crashed`` counts towards `POISON`; a ``lost`` worker is worth a warning."""
     job.worker_id = None
     job.lease_until = 0.0
     job.crashes += 1 if crashed else 0
@@ -226,5 +230,5 @@ def _requeue(session: Session, job: Job, *, crashed: bool) -> None:
         job.status = State.QUEUED
         entry = Entry("job.warning", "The job's worker was lost.", level="warning")
     session.flush()
-    if crashed:
+    if lost:
         events.append(session, job.id, [entry])

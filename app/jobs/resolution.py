@@ -1,7 +1,9 @@
 """From what a client asked for to what will be done: every "auto" gets its value, every misfit its fault."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from app.architectures.schemas import ArchitectureSpec, HiddenLayer
@@ -21,6 +23,9 @@ PAPER: dict[str, Any] = {
     "standardize": False,
     "dtype": "float64",
 }
+
+Sizes = Callable[[str, list[str], dict[str, Any]], tuple[int, int]]
+"""From task, targets and training options: the rows that are trained on, and those that validate."""
 
 AUTO_LAYERS = [HiddenLayer(units=32, activation="relu"), HiddenLayer(units=16, activation="relu")]
 
@@ -43,10 +48,12 @@ def resolve(
     row_count: int,
     architecture: ArchitectureSpec | None,
     settings: Settings,
+    sizes: Sizes | None = None,
 ) -> Resolved:
     """Resolve a job against its dataset's columns. Raises Invalid with every fault that was found.
 
-    ``architecture``: the stored or inline one; None is "auto".
+    ``architecture``: the stored or inline one; None is "auto". ``sizes`` makes the split; without it, its
+    parts are reckoned from the number of rows.
     """
     training = _with_preset(asked.training)
     wanted = "regression" if asked.task == "auto" and training.preset == "paper" else asked.task
@@ -67,7 +74,9 @@ def resolve(
         raise _refused(faults)
     rows = row_count - max(_missing(columns, name) for name in targets)
     spec = architecture or ArchitectureSpec(layers=AUTO_LAYERS)
-    options = _training(training, task, rows, faults)
+    if sizes is None:
+        sizes = partial(_reckoned, rows)
+    options = _training(training, task, targets, sizes, faults)
     network = {
         "inputs": roles.input_width(columns, features),
         "layers": [layer.model_dump() for layer in spec.layers],
@@ -98,12 +107,19 @@ def _missing(columns: list[dict[str, Any]], name: str) -> int:
     return next((int(each["missing"]) for each in columns if each["name"] == name), 0)
 
 
-def _training(training: Training, task: str, rows: int, faults: list[Fault]) -> dict[str, Any]:
-    tested = round(rows * training.test_fraction)
-    validated = round(rows * training.validation_fraction)
-    trained = rows - tested - validated
-    if trained < 1:
-        message = f"Of {rows} rows with a target, none is left for training."
+def _reckoned(rows: int, _task: str, _targets: list[str], options: dict[str, Any]) -> tuple[int, int]:
+    tested = round(rows * options["test_fraction"])
+    validated = round(rows * options["validation_fraction"])
+    return rows - tested - validated, validated
+
+
+def _training(
+    training: Training, task: str, targets: list[str], sizes: Sizes, faults: list[Fault]
+) -> dict[str, Any]:
+    stratify = task == "classification" if training.stratify == "auto" else training.stratify
+    trained, validated = sizes(task, targets, {**training.model_dump(), "stratify": stratify})
+    if trained < 1 or training.validation_fraction + training.test_fraction >= 1:
+        message = "No row with a target is left for training."
         faults.append(Fault("training.validation_fraction", "out_of_range", message, "Lower the fractions."))
     cost = training.cost
     if cost == "auto":
@@ -118,7 +134,7 @@ def _training(training: Training, task: str, rows: int, faults: list[Fault]) -> 
         **training.model_dump(),
         "cost": cost,
         "batch_size": batch_size,
-        "stratify": task == "classification" if training.stratify == "auto" else training.stratify,
+        "stratify": stratify,
         "early_stopping": _early_stopping(training, validated, faults),
         "threads": 1,
     }

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from app.architectures.schemas import ArchitectureSpec
-from app.schemas import Labels, Name, Reference, Request, word_or
+from app.schemas import Labels, Matrix, Name, Numbers, Reference, Request, word_or
 
 Fraction = Annotated[float, Field(ge=0, lt=1, examples=[0.15])]
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -144,10 +144,10 @@ class Training(Request):
 class LayerParameters(Request):
     """W^(l), s_{l+1} rows of s_l numbers, and b^(l), s_{l+1} numbers."""
 
-    W: list[list[float]] = Field(
+    W: Matrix = Field(
         description="W^(l): s_{l+1} rows of s_l numbers.", examples=[[[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]]
     )
-    b: list[float] = Field(description="b^(l): s_{l+1} numbers.", examples=[[0.0, 0.0, 0.0]])
+    b: Numbers = Field(description="b^(l): s_{l+1} numbers.", examples=[[0.0, 0.0, 0.0]])
 
 
 def _targets(value: object) -> str:
@@ -178,7 +178,8 @@ class JobCreate(Request):
         description="The dataset to learn from.", examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"]
     )
     target: Annotated[
-        Annotated[str, Tag("one")] | Annotated[list[str], Field(min_length=1), Tag("several")],
+        Annotated[str, Tag("one")]
+        | Annotated[list[str], Field(min_length=1, max_length=1000), Tag("several")],
         Discriminator(_targets),
     ] = Field(description="The column to predict, or several numeric ones.", examples=["species"])
     task: Literal["auto", "classification", "regression"] = Field(
@@ -189,6 +190,7 @@ class JobCreate(Request):
     )
     features: list[str] | None = Field(
         None,
+        max_length=5000,
         description="The columns to predict from; default: every one with used_by_default.",
         examples=[["bill_length_mm", "bill_depth_mm"]],
     )

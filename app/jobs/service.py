@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.architectures import service as architectures
 from app.architectures.network import to_engine
 from app.architectures.schemas import ArchitectureSpec
+from app.datasets import content
 from app.datasets import service as datasets
 from app.engine import Parameters, ShapeMismatch
 from app.errors import Fault, Invalid
@@ -29,6 +30,8 @@ from app.storage.database import Database
 from app.storage.tables import Epoch, Event, Job, Snapshot
 
 MOST_ARRAY_ITEMS = 64
+SPLIT_ROWS = 200_000
+"""Up to so many rows a job's split is made with the job: small ones do not go by reckoning."""
 
 
 def create(
@@ -44,7 +47,7 @@ def create(
     Raises Invalid with every misfit, NotFound for an unknown dataset or architecture.
     """
     with database.reading() as session:
-        resolved = _resolve(session, settings, principal, asked)
+        resolved = _resolve(session, database, blobs, settings, principal, asked)
     initial = _initial(blobs, asked.initial_parameters, resolved)
     moment = now()
     job_id = new_id("job")
@@ -87,7 +90,14 @@ def create(
         return answer(session, job)
 
 
-def _resolve(session: Session, settings: Settings, principal: Principal, asked: JobCreate) -> Resolved:
+def _resolve(
+    session: Session,
+    database: Database,
+    blobs: Blobs,
+    settings: Settings,
+    principal: Principal,
+    asked: JobCreate,
+) -> Resolved:
     dataset = datasets.get(session, principal, asked.dataset_id, param="dataset_id")
     spec = asked.architecture if isinstance(asked.architecture, ArchitectureSpec) else None
     if asked.architecture_id is not None:
@@ -95,7 +105,14 @@ def _resolve(session: Session, settings: Settings, principal: Principal, asked: 
             message = "Give an architecture or an architecture_id, not both."
             raise Invalid(message, Fault("architecture_id", "not_allowed", message))
         spec = architectures.spec(session, principal, asked.architecture_id)
-    return resolve(asked, dataset.columns, dataset.row_count, spec, settings)
+
+    def sizes(task: str, targets: list[str], training: dict[str, Any]) -> tuple[int, int]:
+        table = content.table_of(database, blobs, settings.cache_dir, dataset.id, dataset.sha256)
+        split = content.split_of(table, targets, task, training)
+        return len(split.train), len(split.validation)
+
+    exactly = sizes if dataset.row_count <= SPLIT_ROWS else None
+    return resolve(asked, dataset.columns, dataset.row_count, spec, settings, exactly)
 
 
 def _initial(blobs: Blobs, layers: list[LayerParameters] | None, resolved: Resolved) -> Staged | None:
@@ -153,7 +170,8 @@ def cancel(session: Session, database: Database, principal: Principal, job_id: s
         return False
     require(job.status, "cancel")
     job.want = "cancel"
-    if job.status == State.RUNNING:
+    if job.status == State.RUNNING or session.get(Snapshot, job.id) is not None:
+        # One that waits after a crash leaves a model, too: a worker makes it from the last snapshot.
         job.status = State.CANCELLING
         entry = Entry("job.cancelling", "The job is asked to stop.")
     else:
@@ -181,9 +199,9 @@ def delete(session: Session, blobs: Blobs, principal: Principal, job_id: str) ->
     for table in (Epoch, Event, Snapshot):
         session.execute(sa.delete(table).where(table.job_id == job.id))
     session.execute(sa.delete(Job).where(Job.id == job.id))
-    for content in contents:
-        if content is not None:
-            blobs.release(session, content)
+    for sha256 in contents:
+        if sha256 is not None:
+            blobs.release(session, sha256)
 
 
 def answer(session: Session, job: Job) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Engine plans from job rows, and engine snapshots as bytes."""
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def epoch_row(job_id: str, epoch: Epoch) -> dict[str, Any]:
         "cost": epoch.cost,
         "data_cost": epoch.data_cost,
         "validation_cost": epoch.validation_cost,
-        "metrics": epoch.metrics,
+        "metrics": {name: value if math.isfinite(value) else None for name, value in epoch.metrics.items()},
         "learning_rate": epoch.learning_rate,
         "gradient_norm": epoch.gradient_norm,
         "seconds": epoch.seconds,

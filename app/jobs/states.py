@@ -24,7 +24,6 @@ class State(StrEnum):
 
 HELD = (State.RUNNING, State.CANCELLING)
 TERMINAL = (State.CANCELLED, State.SUCCEEDED, State.FAILED)
-UNFINISHED = (State.QUEUED, *HELD)
 
 _ACTIONS: dict[State, tuple[str, ...]] = {
     State.QUEUED: ("cancel",),

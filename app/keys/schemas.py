@@ -1,12 +1,19 @@
 """The wire form of API keys."""
 
+from datetime import datetime
 from typing import Annotated, Literal, get_args
 
-from pydantic import AwareDatetime, ConfigDict, Field, Strict
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, Strict
 
 from app.schemas import Answer, CreatedAt, Name, Request, Time, words
 
 Role = Literal["predict", "read", "write", "admin"]
+
+
+def _within_range(moment: datetime) -> datetime:
+    if not 1970 <= moment.year <= 9998:  # beyond, its UTC may not be a date that Python has
+        raise ValueError("The year should be from 1970 to 9998")
+    return moment
 
 
 class KeyCreate(Request):
@@ -23,7 +30,7 @@ class KeyCreate(Request):
     role: Role = Field(
         "write", description="What it may do: each role may do what those before it may.", examples=["read"]
     )
-    expires_at: Annotated[AwareDatetime, Strict(False)] | None = Field(
+    expires_at: Annotated[AwareDatetime, Strict(False), AfterValidator(_within_range)] | None = Field(
         None,
         description="When it ends, with its offset from UTC; default: never.",
         examples=["2030-01-01T00:00:00Z"],

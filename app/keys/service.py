@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.errors import Fault, Forbidden, NotFound
@@ -44,11 +45,13 @@ def digest(token: str) -> str:
 
 def project_named(session: Session, name: str) -> Project:
     """The project of that name, made when new."""
-    project = session.scalar(sa.select(Project).where(Project.name == name))
+    named = sa.select(Project).where(Project.name == name)
+    project = session.scalar(named)
     if project is None:
-        project = Project(id=new_id("proj"), name=name, created_at=now())
-        session.add(project)
-        session.flush()
+        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+        row = {"id": new_id("proj"), "name": name, "created_at": now()}
+        session.execute(insert(Project).values(row).on_conflict_do_nothing())  # another may have been faster
+        project = session.scalars(named).one()
     return project
 
 

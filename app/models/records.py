@@ -1,5 +1,6 @@
 """The writing of model rows, and their parameters, in the transaction that ends a job."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,38 +18,41 @@ def stage(blobs: Blobs, parameters: Parameters) -> Staged:
     return blobs.stage(codec.dump(parameters))
 
 
-def add(
-    session: Session,
-    blobs: Blobs,
-    job: Job,
-    parameters: Parameters,
-    staged: Staged,
-    encoding: dict[str, Any],
-    result: dict[str, Any],
-) -> str:
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a job leaves: parameters (staged already) as they were after ``epoch``, and their encoding."""
+
+    job: Job
+    parameters: Parameters
+    staged: Staged
+    encoding: dict[str, Any]
+    epoch: int
+
+
+def add(session: Session, blobs: Blobs, trained: Trained, result: dict[str, Any]) -> str:
     """Write the model that a job leaves with its result; return the model's id."""
-    blobs.attach(session, staged)
-    model_id = new_id("mdl")
-    stopping = job.training["early_stopping"]
-    restored = stopping is not None and stopping["restore_best_weights"] and result.get("best_epoch")
+    blobs.attach(session, trained.staged)
+    job, model_id = trained.job, new_id("mdl")
+    # Anew: they may have been changed since the job was loaded.
+    name, labels = session.execute(sa.select(Job.name, Job.labels).where(Job.id == job.id)).one()
     values = {
         "id": model_id,
         "project_id": job.project_id,
         "created_by": job.created_by,
         "created_at": now(),
-        "name": job.name,
-        "labels": job.labels,
+        "name": name,
+        "labels": labels,
         "job_id": job.id,
-        "epoch": restored or result.get("epochs", job.epochs_completed),
+        "epoch": trained.epoch,
         "dataset_id": job.dataset_id,
         "dataset_sha256": job.dataset_sha256,
         "task": job.task,
         "architecture": job.architecture,
         "training": job.training,
-        "encoding": encoding,
-        "parameter_count": parameters.architecture.parameter_count,
-        "parameters": staged.sha256,
-        "sha256": parameters.sha256(),
+        "encoding": trained.encoding,
+        "parameter_count": trained.parameters.architecture.parameter_count,
+        "parameters": trained.staged.sha256,
+        "sha256": trained.parameters.sha256(),
         "cost": result.get("cost"),
         "metrics": result.get("metrics") or {},
     }

@@ -13,7 +13,7 @@ from app.datasets import service as datasets
 from app.datasets.encoding import Encoding
 from app.datasets.features import Floats
 from app.engine import trace as engine_trace
-from app.errors import Conflict, Fault, Invalid
+from app.errors import Conflict, Fault, Gone, Invalid, NotFound
 from app.keys.service import Principal
 from app.models import evaluation
 from app.models.schemas import EvaluateRequest
@@ -114,7 +114,12 @@ def evaluate(
         raise Invalid(message, Fault("split", "not_allowed", message, "Leave out split, or dataset_id."))
     dataset_id = asked.dataset_id or model.dataset_id
     with database.reading() as session:
-        sha256 = datasets.get(session, principal, dataset_id).sha256
+        try:
+            sha256 = datasets.get(session, principal, dataset_id).sha256
+        except NotFound:
+            if asked.dataset_id is None:
+                raise Gone("The training dataset has been deleted.") from None
+            raise
     table = content.table_of(database, blobs, cache_dir, dataset_id, sha256)
     encoding = model.encoding
     targets = [target.name for target in encoding.targets]

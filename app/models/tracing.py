@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from app.models.schemas import ModelRef
-from app.schemas import Answer, Request, Shape
+from app.schemas import Answer, Matrix, Request, Shape
 
 Row = list[float | None]
 Rate = Annotated[float, Field(description="alpha of (7)-(8).", examples=[0.5])]
@@ -27,10 +27,10 @@ class TraceRequest(Request):
         description="Raw values by column name, the target's among them; null is imputed.",
         examples=[[{"bill_length_mm": 39.1, "bill_depth_mm": 18.7, "species": "Adelie"}]],
     )
-    inputs: list[list[float]] | None = Field(
+    inputs: Matrix | None = Field(
         None, min_length=1, max_length=100, description="x: rows of s_1 numbers.", examples=[[[0.05, 0.1]]]
     )
-    targets: list[list[float]] | None = Field(
+    targets: Matrix | None = Field(
         None, min_length=1, max_length=100, description="y: rows of s_n numbers.", examples=[[[0.01, 0.99]]]
     )
     learning_rate: Rate = Field(0.1, gt=0)

@@ -1,10 +1,10 @@
 """The wire form of predictions."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from app.schemas import Answer, Request
+from app.schemas import Answer, Matrix, Request
 
 
 class PredictRequest(Request):
@@ -16,12 +16,12 @@ class PredictRequest(Request):
         }
     )
 
-    rows: list[dict[str, Any]] | None = Field(
+    rows: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = Field(
         None,
         description="Raw values by column name; null is imputed as in training.",
         examples=[[{"island": "Torgersen", "bill_length_mm": 39.1, "bill_depth_mm": 18.7}]],
     )
-    inputs: list[list[float]] | None = Field(
+    inputs: Matrix | None = Field(
         None, description="x: encoded rows of s_1 numbers.", examples=[[[0.05, 0.1]]]
     )
 

@@ -7,17 +7,30 @@ from app.datasets.features import Floats
 from app.engine import Array
 from app.engine import predict as forward
 from app.errors import Fault, Invalid, TooLarge
-from app.models.evaluation import probabilities
+from app.models.evaluation import BLOCK, outputs_of, probabilities
 from app.models.service import matrix
 from app.models.warm import Loaded
 from app.predictions.schemas import PredictRequest
 
+MOST_OUTPUTS = 5_000_000
+"""Numbers a^(n) of one answer."""
+
+OUTPUT_WORK = 50
+"""Multiplications that take as long as putting one output into JSON does."""
+
+
+def work(model: Loaded, asked: PredictRequest) -> int:
+    """About how many multiplications the answer takes, or what takes as long."""
+    rows = len(asked.rows or asked.inputs or ())
+    return rows * (model.parameters.flat.size + OUTPUT_WORK * model.architecture.s[model.architecture.n])
+
 
 def predict(model: Loaded, asked: PredictRequest, most_rows: int) -> bytes:
-    """The answer as JSON. Raises Invalid, naming row and column, or TooLarge beyond ``most_rows``."""
+    """The answer as JSON. Raises Invalid, naming row and column, or TooLarge."""
     x, warnings = _encoded(model, asked, most_rows)
+    compute = forward if len(x) <= BLOCK else outputs_of
     with np.errstate(all="ignore"):
-        outputs = forward(model.architecture, model.parameters, x.astype(model.parameters.flat.dtype))
+        outputs = compute(model.architecture, model.parameters, x.astype(model.parameters.flat.dtype))
     answer = {
         "model_id": model.id,
         "predictions": model.encoding.decode_outputs(outputs),
@@ -35,6 +48,12 @@ def _encoded(model: Loaded, asked: PredictRequest, most_rows: int) -> tuple[Floa
         raise Invalid(message, Fault("rows", "missing_field", message, '{"rows": [{"column": value}]}'))
     if len(rows) > most_rows:
         raise TooLarge(f"At most {most_rows} rows at once.")
+    width = model.architecture.s[model.architecture.n]
+    if len(rows) * width > MOST_OUTPUTS:
+        raise TooLarge(
+            f"{len(rows)} rows with {width} outputs each are {len(rows) * width} numbers; "
+            f"one answer holds at most {MOST_OUTPUTS}. Send at most {MOST_OUTPUTS // width} rows at once."
+        )
     if asked.inputs is not None:
         return matrix(asked.inputs, model.architecture.s[1], "inputs"), []
     x, warnings = model.encoding.encode_rows(asked.rows or [])

@@ -1,21 +1,23 @@
 """Content-addressed bytes: small ones in their row, large ones as files beside SQLite or chunks in Postgres.
 
 A large blob is staged before the transaction that names it, so that the transaction stays short: a
-100 MB value holds SQLite's only write lock for half a second.
+100 MB value holds SQLite's only write lock for half a second. What was staged may be gone when it is named:
+the deletion of another object with the same bytes, or a sweep, took it. `Blobs.attach` then writes it again.
 """
 
 import hashlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from app.errors import Unavailable
 from app.storage.database import Database
 from app.storage.tables import Blob, BlobChunk, Dataset, Job, Model, Snapshot
 
@@ -26,11 +28,11 @@ GRACE_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Bytes that are safely kept but that no transaction has named yet."""
+    """Bytes that are kept but that no transaction has named yet; ``content`` is what they came from."""
 
     sha256: str
     size: int
-    data: bytes | None
+    content: bytes | Path = field(repr=False)
 
 
 class Blobs:
@@ -39,6 +41,7 @@ class Blobs:
     def __init__(self, database: Database, directory: Path) -> None:
         self.database = database
         self.directory = directory
+        self._unnamed: set[str] = set()
 
     def path(self, sha256: str) -> Path:
         return self.directory / sha256[:2] / sha256
@@ -53,17 +56,25 @@ class Blobs:
         for chunk in _chunks(content):
             digest.update(chunk)
             size += len(chunk)
-        staged = Staged(digest.hexdigest(), size, None)
+        staged = Staged(digest.hexdigest(), size, content)
         if self.database.is_sqlite:
-            self._write_file(staged.sha256, content)
+            self._keep_file(staged)
         else:
-            self._write_chunks(staged.sha256, content)
+            with self.database.writing() as session:
+                _write_chunks(session, staged.sha256, _chunks(content))
         return staged
 
     def attach(self, session: Session, staged: Staged) -> None:
-        """Name the staged bytes inside a transaction; the same bytes twice are one blob."""
+        """Name the staged bytes inside a writing transaction; the same bytes twice are one blob.
+
+        Raises Unavailable when they are gone, and the file that they came from is gone too.
+        """
+        self._lock(session, staged.sha256)
+        data = staged.content if isinstance(staged.content, bytes) and staged.size <= IN_ROW else None
+        if data is None:
+            self._keep(session, staged)
         insert = sqlite.insert if self.database.is_sqlite else postgresql.insert
-        row = {"sha256": staged.sha256, "size": staged.size, "data": staged.data}
+        row = {"sha256": staged.sha256, "size": staged.size, "data": data}
         session.execute(insert(Blob).values(row).on_conflict_do_nothing())
 
     def read(self, session: Session, sha256: str) -> bytes:
@@ -89,6 +100,7 @@ class Blobs:
 
     def release(self, session: Session, sha256: str) -> None:
         """Delete a blob's row if nothing names it; its file goes with `sweep`."""
+        self._lock(session, sha256)
         naming = (
             sa.select(Dataset.id).where(Dataset.content == sha256),
             sa.select(Model.id).where(Model.parameters == sha256),
@@ -102,40 +114,78 @@ class Blobs:
             session.execute(sa.delete(BlobChunk).where(BlobChunk.sha256 == sha256))
 
     def sweep(self, grace_seconds: float = GRACE_SECONDS) -> int:
-        """Delete files that no row names and that nothing has staged lately; return how many."""
-        old = time.time() - grace_seconds
+        """Delete large blobs that no row names and that nothing has staged lately; return how many.
+
+        A file must be ``grace_seconds`` old. Chunks (Postgres) have no age: they go when the sweep before
+        this one saw them without a name too.
+        """
+        if self.database.is_sqlite:
+            return self._sweep_files(time.time() - grace_seconds)
+        return self._sweep_chunks()
+
+    def _sweep_files(self, old: float) -> int:
         deleted = 0
         for path in self.directory.glob("*/*"):
-            if path.stat().st_mtime > old:
-                continue
             with self.database.reading() as session:
-                known = session.get(Blob, path.name) is not None
-            if not known:
-                path.unlink(missing_ok=True)
-                deleted += 1
+                if not _is_unnamed_file(session, path, old):
+                    continue
+            # Looked at again under the writer lock: it may have been staged, and named, since.
+            with self.database.writing() as session:
+                if _is_unnamed_file(session, path, old):
+                    path.unlink(missing_ok=True)
+                    deleted += 1
         return deleted
 
-    def _write_file(self, sha256: str, content: bytes | Path) -> None:
-        path = self.path(sha256)
-        if path.exists():
-            os.utime(path)  # staged again: `sweep` must not take it
+    def _sweep_chunks(self) -> int:
+        named = sa.exists().where(Blob.sha256 == BlobChunk.sha256)
+        with self.database.reading() as session:
+            unnamed = set(session.scalars(sa.select(BlobChunk.sha256).where(~named).distinct()))
+        twice, self._unnamed = unnamed & self._unnamed, unnamed
+        deleted = 0
+        for sha256 in twice:
+            with self.database.writing() as session:
+                self._lock(session, sha256)
+                if session.get(Blob, sha256) is None:
+                    session.execute(sa.delete(BlobChunk).where(BlobChunk.sha256 == sha256))
+                    deleted += 1
+        return deleted
+
+    def _lock(self, session: Session, sha256: str) -> None:
+        """Let one transaction at a time name or delete these bytes (on SQLite only one writes anyway)."""
+        if not self.database.is_sqlite:
+            session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sha256, 0))))
+
+    def _keep(self, session: Session, staged: Staged) -> None:
+        """Write large bytes again unless all of them are still there."""
+        if self.database.is_sqlite:
+            if not self.path(staged.sha256).exists():
+                self._write_file(staged.sha256, _again(staged))
             return
+        present = sa.select(sa.func.count()).where(BlobChunk.sha256 == staged.sha256)
+        if session.scalar(present) != -(-staged.size // CHUNK):
+            _write_chunks(session, staged.sha256, _again(staged))
+
+    def _keep_file(self, staged: Staged) -> None:
+        try:
+            os.utime(self.path(staged.sha256))  # staged again: `sweep` must not take it
+        except FileNotFoundError:
+            self._write_file(staged.sha256, _chunks(staged.content))
+
+    def _write_file(self, sha256: str, chunks: Iterable[bytes]) -> None:
+        path = self.path(sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{sha256}.{secrets.token_hex(4)}")
-        with partial.open("wb") as file:
-            for chunk in _chunks(content):
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
+        try:
+            with partial.open("wb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.rename(path)
+        finally:
+            partial.unlink(missing_ok=True)
         for directory in (path.parent, self.directory):
             _sync(directory)
-
-    def _write_chunks(self, sha256: str, content: bytes | Path) -> None:
-        with self.database.writing() as session:
-            for number, chunk in enumerate(_chunks(content)):
-                row = {"sha256": sha256, "number": number, "data": chunk}
-                session.execute(postgresql.insert(BlobChunk).values(row).on_conflict_do_nothing())
 
     def _read_chunks(self, session: Session, sha256: str) -> Iterator[bytes]:
         number = 0
@@ -143,6 +193,32 @@ class Blobs:
             yield chunk.data
             session.expunge(chunk)
             number += 1
+
+
+def _is_unnamed_file(session: Session, path: Path, old: float) -> bool:
+    try:
+        return path.stat().st_mtime <= old and session.get(Blob, path.name) is None
+    except FileNotFoundError:
+        return False
+
+
+def _write_chunks(session: Session, sha256: str, chunks: Iterable[bytes]) -> None:
+    for number, chunk in enumerate(chunks):
+        row = {"sha256": sha256, "number": number, "data": chunk}
+        session.execute(postgresql.insert(BlobChunk).values(row).on_conflict_do_nothing())
+
+
+def _again(staged: Staged) -> Iterator[bytes]:
+    """The staged bytes once more. Raises Unavailable where their file is not what it was."""
+    digest = hashlib.sha256()
+    try:
+        for chunk in _chunks(staged.content):
+            digest.update(chunk)
+            yield chunk
+    except FileNotFoundError:
+        raise Unavailable("The content was deleted while it was being stored; please try again.") from None
+    if digest.hexdigest() != staged.sha256:
+        raise Unavailable("The content changed while it was being stored; please try again.")
 
 
 def _chunks(content: bytes | Path) -> Iterator[bytes]:

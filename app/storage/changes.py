@@ -25,7 +25,7 @@ class Changes:
         self._retry_at = 0.0
 
     def poll(self) -> bool:
-        """Whether there was a change since the last call; never blocks, never raises."""
+        """Whether there was a change since the last call; never raises, blocks only to connect."""
         if time.monotonic() < self._retry_at:
             return False
         try:
@@ -35,6 +35,11 @@ class Changes:
             self.close()
             self._retry_at = time.monotonic() + RECONNECT_SECONDS
             return True
+
+    @property
+    def connected(self) -> bool:
+        """Whether `poll` returns at once; the first time it connects, which may take seconds."""
+        return self._connection is not None
 
     def fileno(self) -> int | None:
         """A descriptor to wait on beside others (Postgres only)."""
@@ -117,7 +122,8 @@ class Watch:
     async def _look(self) -> None:
         pause = 0.001
         while self._waiting and not self._stopped:
-            if self._changes.poll():
+            connected = self._changes.connected
+            if self._changes.poll() if connected else await asyncio.to_thread(self._changes.poll):
                 self._wake()
                 pause = 0.001
             pause = min(pause * 1.2, 0.02)  # a short job is seen at once, a long one costs little

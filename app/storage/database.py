@@ -52,6 +52,7 @@ class Database:
                 self.url,
                 module=self._sqlite_module,
                 json_serializer=to_json,
+                hide_parameters=True,  # users' values are not for the log
                 pool_size=pool_size,
                 max_overflow=pool_size,
             )
@@ -62,6 +63,7 @@ class Database:
             self.engine = sa.create_engine(
                 self.url,
                 json_serializer=to_json,
+                hide_parameters=True,  # users' values are not for the log
                 pool_size=pool_size,
                 max_overflow=pool_size,
                 pool_pre_ping=True,

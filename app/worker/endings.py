@@ -1,18 +1,22 @@
 """Ending a job without its trainer: a cancelled one whose trainer is dead or did not listen."""
 
+import logging
+
 from sqlalchemy.orm import Session
 
 from app.architectures.network import to_engine
-from app.engine import Parameters
 from app.errors import LeaseLost
 from app.jobs import history, snapshots
 from app.jobs.history import Ending
 from app.jobs.queue import Claim
 from app.jobs.states import State
 from app.models import records
+from app.models.records import Trained
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.tables import Job, Snapshot
+
+log = logging.getLogger(__name__)
 
 
 def cancel(database: Database, blobs: Blobs, claim: Claim, patience: float) -> None:
@@ -20,11 +24,12 @@ def cancel(database: Database, blobs: Blobs, claim: Claim, patience: float) -> N
     with database.reading() as session:
         job = session.get_one(Job, claim.job_id)
         stored = session.get(Snapshot, claim.job_id)
-        content = None if stored is None else blobs.read(session, stored.content)
-    parameters: Parameters | None = None
-    if content is not None:
-        parameters = snapshots.parameters_of(to_engine(job.architecture), content)
-    model = None if parameters is None else (parameters, records.stage(blobs, parameters))
+    model = None
+    try:
+        if stored is not None:
+            model = _left(database, blobs, job, stored)
+    except Exception:  # one snapshot that cannot be read must not cost everybody their worker
+        log.exception("job %s is cancelled without a model", job.id)
     result = {
         "epochs": job.epochs_completed,
         "cost": None,
@@ -33,13 +38,20 @@ def cancel(database: Database, blobs: Blobs, claim: Claim, patience: float) -> N
         "metrics": None,
     }
 
-    ending = Ending(State.CANCELLED, result, model=model, encoding=job.encoding)
+    ending = Ending(State.CANCELLED, result, model=model)
 
     def unit(session: Session) -> None:
         database.announce(session)
-        history.record(session, blobs, claim, ending=(job, ending))
+        history.record(session, blobs, claim, end=ending)
 
     try:
         database.patiently(unit, patience)
     except LeaseLost:
         return
+
+
+def _left(database: Database, blobs: Blobs, job: Job, stored: Snapshot) -> Trained:
+    with database.reading() as session:
+        content = blobs.read(session, stored.content)
+    parameters = snapshots.parameters_of(to_engine(job.architecture), content)
+    return Trained(job, parameters, records.stage(blobs, parameters), job.encoding or {}, stored.epoch)

@@ -149,8 +149,9 @@ class Materials:
             self._arrays.move_to_end(key)
             return self._arrays[key]
         arrays = self._encode(job)
-        self._arrays[key] = arrays
-        while len(self._arrays) > 1 and sum(each.size for each in self._arrays.values()) > CACHE_BYTES:
+        if arrays.size <= CACHE_BYTES:  # a trainer at rest is small
+            self._arrays[key] = arrays
+        while sum(each.size for each in self._arrays.values()) > CACHE_BYTES:
             self._arrays.popitem(last=False)
         return arrays
 

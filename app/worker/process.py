@@ -41,7 +41,8 @@ def command(worker_id: str, manner: str) -> list[str]:
 def environment(surroundings: Surroundings) -> dict[str, str]:
     """Its environment. The database's URL may hold a password: everybody can read a command line."""
     described = json.dumps({**asdict(surroundings), "data_dir": str(surroundings.data_dir.absolute())})
-    return {**os.environ, **ONE_BLAS_THREAD, SURROUNDINGS: described}
+    inherited = {name: value for name, value in os.environ.items() if name != "CHAINRULE_ADMIN_KEY"}
+    return {**inherited, **ONE_BLAS_THREAD, SURROUNDINGS: described}
 
 
 def run_alone(surroundings: Surroundings) -> None:

@@ -50,6 +50,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Work until SIGTERM, SIGINT or the end of ``nudges``; then hand every job back and go."""
+        os.umask(0o077)
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, self._stop)
         self.lock = _lock(self.surroundings.locks, self.id)
@@ -83,8 +84,11 @@ class Supervisor:
     def _database_may_be_away(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
-            log.warning("the database cannot be reached: %s", type(error).__name__)
+        except Exception as error:  # whatever it is, the other slots' jobs must not pay for it
+            if isinstance(error, SQLAlchemyError):
+                log.warning("the database cannot be reached: %s", type(error).__name__)
+            else:
+                log.exception("the supervisor goes on after an unexpected condition")
             if time.monotonic() - self.beaten_at > self.surroundings.lease_seconds * 2 / 3:
                 for slot in self.slots:  # their leases may be gone before we can renew them
                     if slot.claim is not None:
@@ -112,8 +116,8 @@ class Supervisor:
         word = slot.receive()
         if word is None:
             self._bury(slot, claim)
-        elif word in ("released", "crashed") and claim is not None:
-            queue.release(self.database, claim, crashed=word == "crashed")
+        elif word == "released" and claim is not None:
+            queue.release(self.database, claim, crashed=False)
 
     def _bury(self, slot: Slot, claim: Claim | None) -> None:
         log.warning("trainer %s died", slot.process.pid)

@@ -13,12 +13,13 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app.engine import Diverged, Epoch, Finished, Parameters, Progress, Snapshot, train
-from app.errors import LeaseLost
+from app.errors import ChainruleError, LeaseLost
 from app.jobs import history, snapshots
 from app.jobs.history import Ending, Place
 from app.jobs.queue import Claim
 from app.jobs.states import State
 from app.models import records
+from app.models.records import Trained
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.worker.material import Materials, Run
@@ -27,6 +28,7 @@ from app.worker.surroundings import Surroundings, die_with_parent
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.25
+AWAY_SECONDS = 1.0
 SNAPSHOT_SHARE = 50
 """Writing snapshots takes at most one part in so many of the training time."""
 
@@ -77,21 +79,22 @@ class Trainer:
         self.snapshot_cost = 0.0
 
     def run(self, materials: Materials) -> str:
-        """Train the job; return ``finished``, ``released``, ``lost``, or ``crashed`` when it said nothing."""
-        run = None
+        """Train the job; return ``finished``, ``released`` or ``lost``."""
         try:
-            run = materials.load(self.claim)
-            return self._train(run)
+            return self._train(materials.load(self.claim))
         except LeaseLost:
             return "lost"
         except MemoryError:
-            return self._fail(run, "out_of_memory", "The job needs more memory than this worker has.")
-        except (OperationalError, InterfaceError):
-            log.exception("job %s: the database was away for too long", self.claim.job_id)
-            return "crashed"
+            return self._fail("out_of_memory", "The job needs more memory than this worker has.")
+        except (OperationalError, InterfaceError, OSError):
+            log.exception("job %s waits: the database or the disk is away", self.claim.job_id)
+            time.sleep(AWAY_SECONDS)
+            return "released"
+        except ChainruleError as error:
+            return self._fail(error.code, error.detail)
         except Exception:
             log.exception("job %s failed", self.claim.job_id)
-            return self._fail(run, "internal_error", "The trainer met an unexpected condition.")
+            return self._fail("internal_error", "The trainer met an unexpected condition.")
 
     def _train(self, run: Run) -> str:
         snapshot_due = time.monotonic() + self.snapshot_seconds
@@ -147,7 +150,10 @@ class Trainer:
             "stop_reason": finished.stop_reason,
             "metrics": run.measure(finished.parameters),
         }
-        return self._finish(run, State.SUCCEEDED, finished.parameters, result)
+        stopping = run.plan.early_stopping
+        restored = stopping is not None and stopping.restore_best_weights
+        epoch = finished.best_epoch if restored and finished.best_epoch else self.epochs
+        return self._finish(run, State.SUCCEEDED, finished.parameters, epoch, result)
 
     def _cancel(self, run: Run, snapshot: Snapshot) -> str:
         quick = run.is_quick_to_measure()  # else a cancellation would not be heard in time
@@ -159,13 +165,14 @@ class Trainer:
             "stop_reason": "cancelled",
             "metrics": run.measure(snapshot.parameters) if quick else None,
         }
-        return self._finish(run, State.CANCELLED, snapshot.parameters, result)
+        return self._finish(run, State.CANCELLED, snapshot.parameters, snapshot.epoch, result)
 
-    def _finish(self, run: Run, state: State, parameters: Parameters, result: dict[str, Any]) -> str:
-        model = (parameters, records.stage(self.blobs, parameters))
+    def _finish(
+        self, run: Run, state: State, parameters: Parameters, epoch: int, result: dict[str, Any]
+    ) -> str:
         encoding = run.encoding.to_json()
-        ending = Ending(state, result, model=model, encoding=encoding)
-        self._write(ending=(run.job, ending), encoding=encoding, fingerprint=run.fingerprint)
+        model = Trained(run.job, parameters, records.stage(self.blobs, parameters), encoding, epoch)
+        self._write(end=Ending(state, result, model=model), encoding=encoding, fingerprint=run.fingerprint)
         return "finished"
 
     def _diverge(self, run: Run, diverged: Diverged) -> str:
@@ -177,16 +184,14 @@ class Trainer:
             "param": "training.optimizer.learning_rate",
             "hint": "Lower the learning rate, or standardize the features.",
         }
-        ending = Ending(State.FAILED, result, error)
-        self._write(ending=(run.job, ending), fingerprint=run.fingerprint)
+        self._write(end=Ending(State.FAILED, result, error), fingerprint=run.fingerprint)
         return "finished"
 
-    def _fail(self, run: Run | None, code: str, message: str) -> str:
-        if run is None:
-            return "crashed"
+    def _fail(self, code: str, message: str) -> str:
+        self.rows = []  # they may be what cannot be written
         error = {"code": code, "message": message, "param": None, "hint": None}
         try:
-            self._write(ending=(run.job, Ending(State.FAILED, None, error)))
+            self._write(end=Ending(State.FAILED, None, error))
         except LeaseLost:
             return "lost"
         return "finished"

@@ -312,6 +312,31 @@ def test_an_upload_of_an_unknown_type(client: httpx.Client, kind: str | None) ->
     assert_problem(response, 415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "idna", "unicode_escape", "none-such", '""'])
+def test_a_form_in_no_charset(client: httpx.Client, charset: str) -> None:
+    form = b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\na-b\xff\r\n--x--\r\n'
+    headers = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+    assert_problem(client.post("/v1/datasets", content=form, headers=headers), 400, "malformed_request")
+
+
+CORRECTIONS = {
+    "deep": '{"a":' * 50_000,
+    "deep and whole": '{"a":' * 900 + "1" + "}" * 900,
+    "NaN": '{"x1": NaN}',
+    "half of a surrogate pair": r'{"x1": {"type": "\ud800"}}',
+    "half of one in a name": r'{"\ud800": {"type": "number"}}',
+    "a name twice": '{"x1": {}, "x1": {}}',
+    "5,000 digits": '{"x1": ' + "9" * 5000 + "}",
+}
+
+
+@pytest.mark.parametrize("columns", CORRECTIONS.values(), ids=CORRECTIONS.keys())
+def test_corrections_that_are_none(client: httpx.Client, columns: str) -> None:
+    response = client.post("/v1/datasets", files={"file": XOR.encode()}, data={"columns": columns})
+    problem = assert_problem(response, 422)
+    assert problem["errors"][0]["param"].startswith("columns")
+
+
 def test_targets_that_cannot_be(client: httpx.Client) -> None:
     rows = "".join(f"{i % 3},5,unique {i} text,\n" for i in range(300))
     data = upload(client, f"x,constant,text,empty\n{rows}")
@@ -477,6 +502,13 @@ def test_odd_characters_in_a_filter_find_nothing(client: httpx.Client, query: st
         assert_problem(response, 400)
 
 
+def test_a_filter_by_too_many_notes(client: httpx.Client) -> None:
+    names = [f"metadata[n{i}]" for i in range(1200)]
+    assert client.get("/v1/datasets", params=dict.fromkeys(names[:16], "x")).status_code == 200
+    response = client.get("/v1/datasets", params=dict.fromkeys(names, "x"))
+    assert_problem(response, 422, "out_of_range", "metadata")
+
+
 KEYS: dict[str, tuple[Json, str]] = {
     "no name": ({"role": "read"}, "name"),
     "an unknown role": ({"name": "a", "role": "root"}, "role"),
@@ -484,6 +516,8 @@ KEYS: dict[str, tuple[Json, str]] = {
     "a time without a zone": ({"name": "a", "expires_at": "2030-01-01T00:00:00"}, "expires_at"),
     "a NUL in a project": ({"name": "a", "project": "a\0"}, "project"),
     "an own secret": ({"name": "a", "secret": "mine"}, "secret"),
+    "before every date": ({"name": "a", "expires_at": "0001-01-01T00:00:00+14:00"}, "expires_at"),
+    "after every date": ({"name": "a", "expires_at": "9999-12-31T23:59:59-14:00"}, "expires_at"),
 }
 
 

@@ -8,7 +8,8 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.support.server import Server
+from tests.support.problems import assert_problem
+from tests.support.server import Server, until
 from tests.support.training import (
     LINE,
     XOR,
@@ -220,3 +221,39 @@ def test_early_stopping_keeps_the_best(client: httpx.Client) -> None:
     assert len(rows_told) == best + 3
     assert job["result"]["validation_cost"] == costs[best - 1]
     assert made(client.get(f"/v1/models/{job['model_id']}"), 200)["epoch"] == best
+
+
+def test_a_class_of_one_row_each_cannot_be_split_and_trains_all_the_same(client: httpx.Client) -> None:
+    data = upload(client, "x,y\n" + "".join(f"{i / 3},{i}\n" for i in range(10)))
+    job = finished(client, submit(client, dataset_id=data["id"], target="y", training={"epochs": 3})["id"])
+    assert job["status"] == "succeeded", job["error"]
+    assert job["training"]["early_stopping"] is None  # there is nothing to validate on
+    assert job["result"]["metrics"]["validation"] is None
+
+
+def test_targets_that_are_never_known_together_are_refused(client: httpx.Client) -> None:
+    data = upload(client, "x,a,b\n" + "".join(f"{i},{i},\n{i},,{i}\n" for i in range(1, 20)))
+    refused = client.post("/v1/jobs", json={"dataset_id": data["id"], "target": ["a", "b"]})
+    assert_problem(refused, 422, "out_of_range", "training.validation_fraction")
+
+
+def test_a_metric_beyond_float64_is_null(client: httpx.Client) -> None:
+    data = upload(client, "x,y\n" + "".join(f"{i},{i % 5}e-161\n" for i in range(40)))
+    training = {"standardize": False, "dtype": "float64", "epochs": 3, "early_stopping": None}
+    body = {"dataset_id": data["id"], "target": "y", "task": "regression", "training": training}
+    job = finished(client, submit(client, **body)["id"])
+    assert job["status"] == "succeeded", job["error"]
+    rows = client.get(f"/v1/jobs/{job['id']}/epochs").json()["data"]
+    assert rows[0]["metrics"]["r2"] is None
+
+
+def test_a_cancelled_model_names_the_epoch_that_it_has(client: httpx.Client) -> None:
+    data = upload(client, LINE)
+    stopping = {"patience": 1_000_000}
+    training = {"epochs": 10_000_000, "early_stopping": stopping, "optimizer": {"learning_rate": 0.5}}
+    job = submit(client, dataset_id=data["id"], target="y", training=training)
+    until(lambda: len(client.get(f"/v1/jobs/{job['id']}/epochs").json()["data"]) > 200)
+    client.post(f"/v1/jobs/{job['id']}/cancel")
+    done = finished(client, job["id"])
+    model = client.get(f"/v1/models/{done['model_id']}").json()
+    assert model["epoch"] == done["result"]["epochs"] > done["result"]["best_epoch"]

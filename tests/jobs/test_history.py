@@ -14,6 +14,7 @@ from app.jobs.history import Ending, Place
 from app.jobs.queue import Claim
 from app.jobs.states import State
 from app.models import records
+from app.models.records import Trained
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.tables import Blob, Epoch, Job, Model, Snapshot
@@ -32,8 +33,8 @@ def record(database: Database, blobs: Blobs, claim: Claim, *rows: int, **more: A
         return history.record(session, blobs, claim, [epoch(claim.job_id, row) for row in rows], **more)
 
 
-def end(database: Database, claim: Claim, **ending: Any) -> dict[str, Any]:
-    return {"ending": (job_row(database, claim.job_id), Ending(**ending))}
+def end(**ending: Any) -> dict[str, Any]:
+    return {"end": Ending(**ending)}
 
 
 def epochs(database: Database, claim: Claim) -> list[int]:
@@ -81,8 +82,8 @@ def test_a_stale_fence_writes_nothing(database: Database, blobs: Blobs, claim: C
     writes: list[dict[str, Any]] = [
         {},
         {"place": Place(1, 0, staged)},
-        end(database, claim, state=State.SUCCEEDED, result={"epochs": 1}),
-        end(database, claim, state=State.FAILED, error={"code": "x", "message": "y"}),
+        end(state=State.SUCCEEDED, result={"epochs": 1}),
+        end(state=State.FAILED, error={"code": "x", "message": "y"}),
     ]
     for more in writes:
         with pytest.raises(LeaseLost):
@@ -97,8 +98,8 @@ def test_a_stale_fence_writes_nothing(database: Database, blobs: Blobs, claim: C
 
 
 def test_an_ended_job_is_not_written_to(database: Database, blobs: Blobs, claim: Claim) -> None:
-    record(database, blobs, claim, 1, **end(database, claim, state=State.SUCCEEDED, result={"epochs": 1}))
-    for more in ({}, end(database, claim, state=State.FAILED, error={"code": "x", "message": "y"})):
+    record(database, blobs, claim, 1, **end(state=State.SUCCEEDED, result={"epochs": 1}))
+    for more in ({}, end(state=State.FAILED, error={"code": "x", "message": "y"})):
         with pytest.raises(LeaseLost):
             record(database, blobs, claim, 2, **more)
     assert job_row(database, claim.job_id).status == "succeeded"
@@ -134,21 +135,25 @@ def test_an_end_leaves_a_model_and_no_snapshot(
 ) -> None:
     record(database, blobs, claim, place=Place(0, 5, blobs.stage(b"snapshot")))
     left = parameters()
-    model = (left, records.stage(blobs, left))
-    more = end(database, claim, state=state, result={"epochs": 1, "cost": 0.5}, model=model, encoding={})
+    job = job_row(database, claim.job_id)
+    with database.writing() as session:  # while it ran, somebody gave the job a name
+        session.execute(sa.update(Job).where(Job.id == claim.job_id).values(name="late"))
+    model = Trained(job, left, records.stage(blobs, left), {}, 1)
+    more = end(state=state, result={"epochs": 1, "cost": 0.5}, model=model)
     record(database, blobs, claim, 1, **more)
     row = job_row(database, claim.job_id)
     assert (row.status, row.worker_id, row.lease_until) == (state, None, 0.0)
     with database.reading() as session:
         made = session.get_one(Model, row.model_id)
         assert (made.job_id, made.sha256, made.epoch) == (claim.job_id, left.sha256(), 1)
+        assert made.name == "late"
         assert count(session, Snapshot, claim.job_id) == 0
 
 
 def test_a_failed_job_keeps_its_last_snapshot(database: Database, blobs: Blobs, claim: Claim) -> None:
     record(database, blobs, claim, place=Place(0, 5, blobs.stage(b"snapshot")))
     error = {"code": "diverged", "message": "The cost is not finite."}
-    record(database, blobs, claim, 1, **end(database, claim, state=State.FAILED, error=error))
+    record(database, blobs, claim, 1, **end(state=State.FAILED, error=error))
     row = job_row(database, claim.job_id)
     assert (row.status, row.error, row.model_id) == ("failed", error, None)
     with database.reading() as session:

@@ -7,8 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import LeaseLost
-from app.jobs import queue, service
+from app.jobs import history, queue, service
 from app.jobs.queue import Claim
+from app.storage.blobs import Blobs
 from app.storage.columns import clock, now
 from app.storage.database import Database
 from app.storage.tables import Job, Worker
@@ -103,8 +104,8 @@ def test_a_lapsed_lease_is_another_workers(database: Database) -> None:
     expire(database, job_id)
     fresh = one(database, "wrk_b")
     assert fresh == Claim(job_id, 2)
-    assert job_row(database, job_id).crashes == 1
-    assert event_types(database, job_id)[-1] == "job.recovered"
+    assert job_row(database, job_id).crashes == 0  # a worker's silence is not the job's fault
+    assert event_types(database, job_id)[-2:] == ["job.warning", "job.recovered"]
     with pytest.raises(LeaseLost), database.writing() as session:
         queue.hold(session, stale)
     with database.writing() as session:
@@ -118,7 +119,7 @@ def test_who_has_lost_the_lease_gives_nothing_back(database: Database) -> None:
     fresh = one(database, "wrk_b")
     queue.release(database, stale, crashed=True)
     row = job_row(database, job_id)
-    assert (row.status, row.fence, row.crashes) == ("running", fresh.fence, 1)
+    assert (row.status, row.fence, row.crashes) == ("running", fresh.fence, 0)
 
 
 def test_a_release_is_no_crash(database: Database) -> None:
@@ -183,6 +184,31 @@ def test_a_cancelled_job_without_a_worker_is_ended_once(database: Database) -> N
     assert claim(database) == []  # never trained again
     assert queue.lapsed_cancellations(database) == [Claim(job_id, 2)]
     assert queue.lapsed_cancellations(database) == []
+
+
+def test_a_trainer_that_dies_of_a_cancellation_leaves_its_job_to_be_ended_at_once(
+    database: Database,
+) -> None:
+    job_id = add_job(database)
+    taken = one(database)
+    who = principal(database)
+    with database.writing() as session:
+        service.cancel(session, database, who, job_id)
+    queue.release(database, taken, crashed=True)
+    assert queue.lapsed_cancellations(database) == [Claim(job_id, 2)]
+
+
+def test_a_waiting_job_that_has_trained_is_ended_with_a_model(database: Database, blobs: Blobs) -> None:
+    job_id = add_job(database)
+    taken = one(database)
+    with database.writing() as session:
+        history.record(session, blobs, taken, place=history.Place(0, 5, blobs.stage(b"snapshot")))
+    queue.release(database, taken, crashed=True)
+    who = principal(database)
+    with database.writing() as session:
+        service.cancel(session, database, who, job_id)
+    assert job_row(database, job_id).status == "cancelling"
+    assert queue.lapsed_cancellations(database) == [Claim(job_id, 2)]
 
 
 def test_a_job_cancelled_during_a_claim_stays_cancelled(database: Database) -> None:
