@@ -1,6 +1,6 @@
 """The route that one-row predictions are measured against: FastAPI, a pydantic body, the same forward pass.
 
-    python -m bench.bare PORT MODEL.safetensors ARCHITECTURE.json
+python -m bench.bare PORT MODEL.safetensors ARCHITECTURE.json
 """
 
 import json

@@ -117,7 +117,7 @@ def many_jobs(client: httpx.Client, dataset: str, count: int) -> None:
 
 
 def one_row(client: httpx.Client, dataset: str, requests: int) -> None:
-    """One-row predictions on one keep-alive connection, ours and the bare route in turn: medians and ratio."""
+    """One-row predictions on one keep-alive connection, ours and the bare route in turn."""
     job = client.post("/v1/jobs", json={**IRIS_JOB, "dataset_id": dataset}).json()
     ended = client.get(f"/v1/jobs/{job['id']}?wait=30&wait_for=terminal").json()
     network = ended["architecture"]
@@ -149,7 +149,7 @@ def free_port() -> Iterator[int]:
 def compare(
     ours: tuple[str, str], bare: tuple[str, str], body: dict[str, Any], key: str, requests: int
 ) -> tuple[float, float]:
-    """Median requests per second of each, over rounds taken in turn, by a client that does next to nothing."""
+    """Median requests per second of each, in rounds taken in turn, by a client that does little."""
     content = json.dumps(body).encode()
 
     def connect(port: str, path: str) -> tuple[socket.socket, bytes]:
