@@ -53,7 +53,8 @@ def record(
     """Write epochs, the snapshot to go on from, and the end of the job: all of it, or nothing at all.
 
     ``values`` are further columns of the job. Returns the content of the snapshot that nothing names any
-    more. Raises LeaseLost when another worker holds the job. Run a second time, it changes nothing.
+    more. Raises LeaseLost when another worker holds the job. Run a second time, it
+    writes no epoch and no end twice.
     """
     held = queue.hold(session, claim)
     entries = _write_epochs(session, claim, rows, held)

@@ -90,7 +90,7 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
-        """A consistent view; rolled back at the end."""
+        """For reading; rolled back at the end. One view on SQLite, each statement's own on Postgres."""
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
