@@ -1,8 +1,8 @@
 """The paper's equations, one to a line. Examples are columns: x is (s_1, m), z and a and delta (s_l, m).
 
-The functions allocate what they answer with, unless they are given Buffers to write ``into``; training gives
-them the same ones at every step. The arithmetic is the same either way. A NumPy call's last argument is the
-array it writes to. np.dot takes a microsecond less than np.matmul, and with an inner dimension of 1 a sixth.
+Each equation is written for some neurons ``i`` or ``j`` and some examples ``k``: all of them, unless a step
+is cut into leaves. ``do`` computes a line at once or tapes it, to be played at every step; the arithmetic is
+the same. A call's last argument is the array that it writes to.
 """
 
 from typing import NamedTuple
@@ -10,120 +10,195 @@ from typing import NamedTuple
 import numpy as np
 
 from app.engine.costs import Cost
-from app.engine.network import Architecture, Array, Parameters, aligned_zeros
+from app.engine.memory import Array, Zeros, aligned_zeros
+from app.engine.network import Architecture, Parameters
+from app.engine.tape import Do, now
 
 Layers = dict[int, Array]
+ALL = slice(None)
 
 
-class Buffers(NamedTuple):
-    """Room for m examples: by layer, arrays (s_l, m) in C order; ``ones`` is (m, 1).
+class Room(NamedTuple):
+    """Where m examples go through the network: by layer, arrays (s_l, m); a[1] is x, and ``ones`` is (m, 1).
 
-    Unless ``apart``, z[l] is a[l] itself where f′ needs only a: z is lost, and the cache has less to hold.
-    The slope[l], f′(z^(l)), all share one piece of memory: each is read before the next is written. a[1] is
-    the caller's x.
+    Unless they are ``apart``, z[l] is a[l] itself where f′ needs only a: z is lost, and the cache has less to
+    hold. The slope[l], f′(z^(l)), share one piece of memory: each is read before the next is written. A layer
+    with dropout has a slope of its own and a mask, 0 or 1 / (1 − p) for each of its outputs.
     """
 
     z: Layers
     a: Layers
     slope: Layers
     delta: Layers
+    mask: Layers
     ones: Array
 
     @classmethod
     def of(
-        cls, architecture: Architecture, m: int, dtype: np.dtype[np.generic], apart: bool = False
-    ) -> "Buffers":
-        s, activations = architecture.s, architecture.activations
+        cls,
+        architecture: Architecture,
+        m: int,
+        dtype: np.dtype[np.generic],
+        *,
+        zeros: Zeros = aligned_zeros,
+        apart: bool = False,
+        by_example: bool = False,
+    ) -> "Room":
+        """``by_example``: the numbers of one example lie together in the hidden layers, not those of one
+        neuron.
+        """
+        s, n, activations = architecture.s, architecture.n, architecture.activations
+        dropping = [l for l, p in architecture.dropout.items() if p]
 
-        def room(units: int) -> Array:
-            return aligned_zeros(units * m, dtype).reshape(units, m)
+        def shaped(flat: Array, l: int) -> Array:
+            return flat.reshape(m, s[l]).T if by_example and l < n else flat.reshape(s[l], m)
 
-        a = {l: room(s[l]) for l in activations}
-        z = {l: room(s[l]) if apart or activations[l].reads_z else a[l] for l in activations}
-        shared = room(max(s[l] for l in activations))
-        ones = np.ones((m, 1), dtype)
-        return cls(z, a, {l: shared[: s[l]] for l in activations}, {l: room(s[l]) for l in activations}, ones)
+        def room(l: int) -> Array:
+            return shaped(zeros(s[l] * m, dtype), l)
+
+        a = {l: room(l) for l in activations}
+        z = {l: room(l) if apart or activations[l].reads_z else a[l] for l in activations}
+        common = zeros(max(s[l] for l in activations) * m, dtype)
+        slope = {l: room(l) if l in dropping else shaped(common[: s[l] * m], l) for l in activations}
+        ones = zeros(m, dtype).reshape(m, 1)
+        ones.fill(1.0)
+        return cls(z, a, slope, {l: room(l) for l in activations}, {l: room(l) for l in dropping}, ones)
+
+    def holding(self, x: Array, output: Array | None = None) -> "Room":
+        """The same room with these inputs and, if given, this place for a^(n)."""
+        z, a = {**self.z}, {**self.a, 1: x}
+        if output is not None:
+            n = max(a)
+            z[n], a[n] = output if z[n] is a[n] else z[n], output
+        return self._replace(z=z, a=a)
+
+
+def product(do: Do, A: Array, B: Array, out: Array) -> None:
+    """A B. ``dot`` is quicker for small matrices, where it can do without copying any of the three."""
+    if out.flags.c_contiguous and A.flags.forc and B.flags.forc:
+        do(np.ndarray.dot, A, B, out)  # np.dot itself takes a tenth of a microsecond longer to call
+    else:
+        do(np.matmul, A, B, out)
+
+
+def layer_forward(
+    network: Architecture, theta: Parameters, room: Room, l: int, do: Do = now, i: slice = ALL, k: slice = ALL
+) -> None:
+    """z (2) and a (3) of layer l + 1, from a of layer l."""
+    W, b, f, a = theta.W[l], theta.b[l], network.f[l + 1], room.a[l][:, k]
+    z_next = room.z[l + 1][i, k]
+    a_next = z_next if room.z[l + 1] is room.a[l + 1] else room.a[l + 1][i, k]
+    product(do, W[i], a, z_next)
+    do(np.add, z_next, b[i], z_next)  # (2)
+    do(f, z_next, a_next)  # (3)
+    if l + 1 in room.mask:  # f′ first: it may need a as it is without dropout
+        slope, mask = room.slope[l + 1][i, k], room.mask[l + 1][i, k]
+        do(network.f_prime[l + 1], z_next, a_next, slope)
+        do(np.multiply, slope, mask, slope)
+        do(np.multiply, a_next, mask, a_next)
+
+
+def output_delta(
+    network: Architecture, cost: Cost, room: Room, y: Array, share: Array | None, do: Do = now, k: slice = ALL
+) -> None:
+    """δ^(n) (14): each example's own, ∂J(W,b; x^(k), y^(k)) / ∂z^(n) in column k.
+
+    With ``share`` = 1/m or v_k / Σv, (1, m), they are the error terms of the mean (6) instead, and (18) and
+    (15), linear in δ, carry it down: that is the sum (1/m) Σ_k of (9) and (10) at its cheapest.
+    """
+    n = network.n
+    z, a, slope, delta = room.z[n][:, k], room.a[n][:, k], room.slope[n][:, k], room.delta[n][:, k]
+    do(cost.delta, a, y[:, k], delta)  # (17)
+    if not cost.at_z:
+        do(network.f_prime[n], z, a, slope)
+        do(np.multiply, delta, slope, delta)  # (15)
+    if share is not None:
+        do(np.multiply, delta, share[..., k] if share.ndim else share, delta)
+
+
+def layer_backward(
+    network: Architecture, theta: Parameters, room: Room, l: int, do: Do = now, i: slice = ALL, k: slice = ALL
+) -> None:
+    """δ^(l) of a hidden layer (14), from δ^(l+1)."""
+    slope, delta = room.slope[l][i, k], room.delta[l][i, k]
+    product(do, theta.W_T[l][i], room.delta[l + 1][:, k], delta)  # (18)
+    if l not in room.mask:
+        do(network.f_prime[l], room.z[l][i, k], room.a[l][i, k], slope)
+    do(np.multiply, delta, slope, delta)  # (15)
+
+
+def weight_gradient(
+    room: Room, nabla: Parameters, l: int, do: Do = now, i: slice = ALL, j: slice = ALL
+) -> None:
+    """Σ_k ∂J_k/∂W_ij^(l): a product with the columns of aᵀ."""
+    product(do, room.delta[l + 1][i], room.a[l][j].T, nabla.W[l][i, j])  # (11), (13)
+
+
+def bias_gradient(room: Room, nabla: Parameters, l: int, do: Do = now, i: slice = ALL) -> None:
+    """Σ_k ∂J_k/∂b_i^(l): a product with a column of ones."""
+    product(do, room.delta[l + 1][i], room.ones, nabla.b[l][i])  # (12)
 
 
 def forward(
-    architecture: Architecture, parameters: Parameters, x: Array, into: Buffers | None = None
+    network: Architecture, theta: Parameters, x: Array, room: Room | None = None
 ) -> tuple[Layers, Layers]:
-    """z (2) and a (3) of every layer; a[n] is h_{W,b}(x) (4)."""
-    n, f = architecture.n, architecture.f
-    W, b = parameters.W, parameters.b
-    room = into or Buffers.of(architecture, x.shape[1], x.dtype, apart=True)
-    z, a = room.z, room.a
-    a[1] = x
-    for l in range(1, n):
-        np.dot(W[l], a[l], z[l + 1])
-        np.add(z[l + 1], b[l], z[l + 1])  # (2)
-        f[l + 1](z[l + 1], a[l + 1])  # (3)
-    return z, a
+    """z (2) and a (3) of every layer; a[n] is h_{W,b}(x) (4). Without dropout."""
+    if room is None:
+        room = Room.of(network, x.shape[1], x.dtype, apart=True)
+    room = room.holding(x)._replace(mask={})
+    for l in range(1, network.n):
+        layer_forward(network, theta, room, l)
+    return room.z, room.a
 
 
-def backward(
-    architecture: Architecture,
-    parameters: Parameters,
-    cost: Cost,
-    z: Layers,
-    a: Layers,
-    y: Array,
-    share: Array | float | None = None,
-    into: Buffers | None = None,
-) -> Layers:
-    """δ (14) of layers n … 2, each example's own: ∂J(W,b; x^(k), y^(k)) / ∂z^(l) in column k.
-
-    With ``share`` = 1/m they are the error terms of the mean (6) instead: δ^(n) is multiplied by it, and
-    (18) and (15), linear in δ, carry it down. That is the sum (1/m) Σ_k of (9) and (10) at its cheapest.
-    """
-    n, f_prime, W_T = architecture.n, architecture.f_prime, parameters.W_T
-    room = into or Buffers.of(architecture, y.shape[1], y.dtype)
-    slope, delta = room.slope, room.delta
-    cost.delta(a[n], y, delta[n])  # (17)
-    if not cost.at_z:
-        f_prime[n](z[n], a[n], slope[n])
-        np.multiply(delta[n], slope[n], delta[n])  # (15)
-    if share is not None:
-        np.multiply(delta[n], share, delta[n])
+def backward(network: Architecture, theta: Parameters, cost: Cost, z: Layers, a: Layers, y: Array) -> Layers:
+    """δ (14) of layers n … 2: each example's own, in column k."""
+    n = network.n
+    room = Room.of(network, y.shape[1], y.dtype)._replace(z=z, a=a, mask={})
+    output_delta(network, cost, room, y, None)
     for l in range(n - 1, 1, -1):
-        np.dot(W_T[l], delta[l + 1], delta[l])  # (18)
-        f_prime[l](z[l], a[l], slope[l])
-        np.multiply(delta[l], slope[l], delta[l])  # (15)
-    return delta
-
-
-def summed_gradient(
-    architecture: Architecture, a: Layers, delta: Layers, ones: Array, out: Parameters
-) -> Parameters:
-    """Σ_k ∂J_k/∂W^(l) and Σ_k ∂J_k/∂b^(l): a product with the columns aᵀ, and with a column of ones."""
-    for l in range(1, architecture.n):
-        np.dot(delta[l + 1], a[l].T, out.W[l])  # (11), (13)
-        np.dot(delta[l + 1], ones, out.b[l])  # (12)
-    return out
+        layer_backward(network, theta, room, l)
+    return room.delta
 
 
 def gradient(
-    architecture: Architecture, parameters: Parameters, a: Layers, delta: Layers, lambda_: float
+    network: Architecture,
+    theta: Parameters,
+    a: Layers,
+    delta: Layers,
+    lambda_: float,
+    v: Array | None = None,
 ) -> Parameters:
-    """∇W (9) and ∇b (10), from each example's own δ."""
+    """∇W (9) and ∇b (10) from each example's own δ; with weights v (m,), Σ_k v_k … / Σ_k v_k is for (1/m)
+    Σ_k.
+    """
     m = a[1].shape[1]
-    ones = np.ones((m, 1), a[1].dtype)
-    nabla = summed_gradient(architecture, a, delta, ones, Parameters.zeros(architecture, a[1].dtype))
-    nabla.flat *= 1 / m  # (10)
-    nabla.weights += lambda_ * parameters.weights  # (9)
+    if v is not None:
+        delta = {l: each * (v / v.sum()) for l, each in delta.items()}
+    room = Room({}, a, {}, delta, {}, np.ones((m, 1), a[1].dtype))
+    nabla = Parameters.zeros(network, a[1].dtype)
+    for l in range(1, network.n):
+        weight_gradient(room, nabla, l)
+        bias_gradient(room, nabla, l)
+    if v is None:
+        nabla.flat *= 1 / m  # (10)
+    nabla.weights += lambda_ * theta.weights  # (9)
     return nabla
 
 
-def overall_cost(cost: Cost, parameters: Parameters, a_n: Array, y: Array, lambda_: float = 0.0) -> float:
+def overall_cost(
+    cost: Cost, theta: Parameters, a_n: Array, y: Array, lambda_: float = 0.0, v: Array | None = None
+) -> float:
     """J(W,b) of (6): the mean over the m examples, and the decay of every weight and no bias."""
-    return cost.total(a_n, y) / int(y.shape[1]) + 0.5 * lambda_ * parameters.squared_weights()
+    total = float(y.shape[1]) if v is None else float(v.sum())
+    return cost.total(a_n, y, v) / total + 0.5 * lambda_ * theta.squared_weights()
 
 
-def predict(architecture: Architecture, parameters: Parameters, rows: Array) -> Array:
+def predict(network: Architecture, theta: Parameters, rows: Array) -> Array:
     """h_{W,b}(x) (4) for rows (m, s_1) in the parameters' dtype, as rows (m, s_n). Reentrant."""
-    W, b, f = parameters.W, parameters.b, architecture.f
+    W, b, f = theta.W, theta.b, network.f
     a = rows.T
-    for l in range(1, architecture.n):
+    for l in range(1, network.n):
         z = np.dot(W[l], a)
         np.add(z, b[l], z)  # (2)
         a = z

@@ -1,62 +1,153 @@
-"""The way down: parameters, gradient and optimizer, and the training examples they meet piece by piece."""
+"""The way down: parameters, gradient and optimizer, the pieces of an epoch, the lanes that compute them."""
+
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from app.engine.backprop import backward, forward, summed_gradient
+from app.engine import leaves
+from app.engine.blocked import Blocked
 from app.engine.costs import COSTS
+from app.engine.dropout import Masks
+from app.engine.evaluation import Evaluation
+from app.engine.lanes import Lanes
+from app.engine.lbfgs import LBFGS
 from app.engine.measures import Measure
-from app.engine.minibatches import Order, Piece, Stack, pieces
-from app.engine.network import Array, Parameters
-from app.engine.optimizers import Update
-from app.engine.plan import Plan
-from app.engine.snapshot import Snapshot, Sums
+from app.engine.memory import aligned_zeros, shared_zeros
+from app.engine.minibatches import pieces
+from app.engine.network import Parameters
+from app.engine.optimizers import OptimizerState
+from app.engine.plan import Data, Plan
+from app.engine.schedules import Constant
+from app.engine.snapshot import Snapshot
+from app.engine.stacked import Stacked
+from app.engine.streams import Purpose, Stream
+from app.engine.terrain import Tally, Terrain
+from app.engine.update import Update
+
+INTEGER = np.dtype(np.int64)
+
+BURST_EPOCHS = 32
+BURST_WORK = 5 * 10**5
+"""Epochs of at most so many multiply-adds, 20 µs or so, are gone through BURST_EPOCHS at once (see `bursts`).
+"""
 
 
 class Descent:
-    """x is (m, s_1), y (m, s_n), both C-ordered and in the plan's dtype."""
+    """A run's arrays, from a snapshot on. Close it: other lanes are processes."""
 
-    def __init__(self, snapshot: Snapshot, x: Array, y: Array, plan: Plan) -> None:
-        self.architecture, self.x, self.y, self.lambda_ = plan.architecture, x, y, plan.lambda_
-        self.cost = COSTS[plan.cost][plan.architecture.layers[-1].activation]
-        self.measure = None if plan.metric is None else Measure(plan.metric, y)
-        self.pieces = pieces(plan.architecture, len(x), plan.batch_size)
-        self.stacks: dict[tuple[int, int], Stack] = {}
-        for piece in self.pieces:  # of a kind, the first has the most blocks
-            if piece.kind not in self.stacks:
-                self.stacks[piece.kind] = Stack(plan.architecture, piece, x.dtype)
-        self.piece: Piece | None = None
-        self.parameters = snapshot.parameters.copy()
-        self.optimizer_state = snapshot.optimizer_state.copy()
-        self.gradient = Parameters.zeros(plan.architecture, plan.dtype)
-        self.part = (
-            self.gradient if len(self.pieces) == 1 else Parameters.zeros(plan.architecture, plan.dtype)
-        )
+    def __init__(self, snapshot: Snapshot, data: Data, plan: Plan, threads: int) -> None:
+        network, dtype = plan.architecture, np.dtype(plan.dtype)
+        self.lanes = Lanes(min(threads, plan.leaves), self._work)
+        zeros = aligned_zeros if self.lanes.count == 1 else shared_zeros
+        x, y = np.ascontiguousarray(data.x, dtype), np.ascontiguousarray(data.y, dtype)
+        m = len(x)
+        self.pieces = pieces(network, m, plan.batch_size)
+        self.parameters = snapshot.parameters.astype(dtype, zeros)
+        self.state = snapshot.optimizer_state.copy()
+        state = self.state
+        if isinstance(state, OptimizerState):
+            state.arrays = {name: each.astype(dtype, zeros) for name, each in state.arrays.items()}
+        self.gradient = Parameters(network, dtype, zeros)
+        self.epochs_at_once = _epochs_at_once(plan, data)
         self.update = Update(
-            plan.optimizer, self.parameters, self.gradient, self.optimizer_state, plan.lambda_
+            plan.optimizer,
+            plan.lambda_,
+            plan.clip_norm,
+            self.parameters,
+            state if isinstance(state, OptimizerState) else OptimizerState(0, {}),
+            leaves.shares_of_parameters(self.parameters, plan.leaves),
+            max(piece.steps for piece in self.pieces) * self.epochs_at_once,
+            zeros,
         )
+        shuffled = plan.shuffle and plan.batch_size < m
+        self.shuffles = Stream(plan.seed, Purpose.SHUFFLE)
+        self.shuffled_for: int | None = None
+        clock: Any = zeros(2, INTEGER)
+        order: Any = zeros(m, INTEGER) if shuffled else None
+        self.terrain = Terrain(
+            plan=plan,
+            x=x,
+            y=y,
+            weights=_weights(data.weights),
+            order=order,
+            clock=clock,
+            parameters=self.parameters,
+            gradient=self.gradient,
+            cost=COSTS[plan.cost][network.layers[-1].activation],
+            measure=None if plan.metric is None else Measure(plan.metric, y),
+            update=self.update,
+            masks=Masks(plan.seed, network.dropout, clock),
+            lanes=self.lanes,
+            zeros=zeros,
+        )
+        self.kinds: dict[int, Stacked | Blocked] = {}
+        for piece in self.pieces:  # of a kind, the first has the most steps
+            final = self.pieces[-1].steps if self.pieces[-1].rows == piece.rows else None
+            if piece.rows in self.kinds:
+                continue
+            if piece.rows > leaves.PIECE_ROWS:
+                self.kinds[piece.rows] = Blocked(self.terrain, piece, final is not None)
+            else:
+                self.kinds[piece.rows] = Stacked(self.terrain, piece, final, self.epochs_at_once)
+        self.training = Evaluation(plan, self.parameters, x, y, self.terrain.weights, self.lanes, zeros)
+        self.validation: Evaluation | None = None
+        if data.validation_x is not None and data.validation_y is not None:
+            self.validation = Evaluation(
+                plan,
+                self.parameters,
+                np.ascontiguousarray(data.validation_x, dtype),
+                np.ascontiguousarray(data.validation_y, dtype),
+                _weights(data.validation_weights),
+                self.lanes,
+                zeros,
+            )
+        self.lanes.fork()
 
-    def run(self, piece: Piece, order: Order | None, alpha: float, sums: Sums) -> None:
-        """Train on the piece's examples and add to ``sums`` what they cost before their updates."""
-        architecture, parameters, cost = self.architecture, self.parameters, self.cost
-        if order is not None or piece is not self.piece:
-            self.piece, self.stack = piece, self.stacks[piece.kind]
-            self.loaded = self.stack.load(piece, self.x, self.y, order)
-        buffers, share = self.stack.buffers, self.stack.share
-        z, a, n = buffers.z, buffers.a, architecture.n
-        apart = z[n] is not a[n]
-        into = self.gradient if piece.starts else self.part
-        for x, y, output in self.loaded.blocks:
-            a[n] = output
-            if not apart:
-                z[n] = output
-            forward(architecture, parameters, x, buffers)
-            delta = backward(architecture, parameters, cost, z, a, y, share, buffers)
-            summed_gradient(architecture, a, delta, buffers.ones, into)
-            if not piece.starts:
-                np.add(self.gradient.flat, into.flat, out=self.gradient.flat)
-            if piece.ends:
-                squares = self.update(alpha)
-                sums.decay += 0.5 * self.lambda_ * squares * piece.batch
-        sums.data_cost += cost.total(self.loaded.outputs, self.loaded.y)
-        if self.measure is not None:
-            sums.metric += self.measure.sums(self.loaded.outputs, self.loaded.y)
+    def begin(self, epoch: int, alpha: float) -> None:
+        """Get ready for steps of an epoch (1, 2, …) at a learning rate."""
+        terrain = self.terrain
+        terrain.clock[0] = epoch
+        if terrain.order is not None and self.shuffled_for != epoch:
+            terrain.order[...] = self.shuffles.at(epoch).permutation(len(terrain.x))
+            self.shuffled_for = epoch
+        self.update.set_rate(alpha)
+
+    def run(self, number: int) -> Tally:
+        """Train on piece ``number`` of the epoch (0, 1, …). What its examples cost before their updates."""
+        piece = self.pieces[number]
+        self.terrain.clock[1] = piece.before
+        self.lanes.run(number)
+        self.update.steps_done(piece.steps)
+        return self.kinds[piece.rows].tally(piece)
+
+    def evaluate(self, evaluation: Evaluation) -> tuple[float, float | None]:
+        """The first term of (6) at the parameters, and the metric."""
+        self.lanes.run(len(self.pieces) + (evaluation is self.training))
+        return evaluation.result()
+
+    def _work(self, lane: int, task: int) -> None:
+        if task < len(self.pieces):
+            piece = self.pieces[task]
+            self.kinds[piece.rows].work(lane, piece)
+        elif task == len(self.pieces) and self.validation is not None:
+            self.validation.work(lane)
+        else:
+            self.training.work(lane)
+
+    def close(self) -> None:
+        self.lanes.close()
+
+
+def _epochs_at_once(plan: Plan, data: Data) -> int:
+    """1 where something must be looked at after each epoch, or where epochs are long enough not to matter."""
+    m = len(data.x)
+    watched = plan.early_stopping is not None or data.validation_x is not None
+    same = plan.schedule == Constant() and not isinstance(plan.optimizer, LBFGS)
+    same = same and plan.batch_size >= m and not any(plan.architecture.dropout.values())
+    short = m <= leaves.PIECE_ROWS and leaves.multiply_adds(plan.architecture, m) <= BURST_WORK
+    return BURST_EPOCHS if same and short and not watched else 1
+
+
+def _weights(weights: NDArray[np.floating[Any]] | None) -> NDArray[np.float64] | None:
+    return None if weights is None else np.ascontiguousarray(weights, np.float64)

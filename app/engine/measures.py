@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.network import Array
+from app.engine.memory import Array
 
 Sums = NDArray[np.float64]
 
@@ -19,6 +19,7 @@ class Measure:
 
     def __init__(self, name: str, rows: Array) -> None:
         self.name, self.m = name, len(rows)
+        self.width = rows.shape[1] if name == "r2" else 1
         if name == "r2":
             self.spread = self.m * np.var(rows, axis=0, dtype=np.float64)
 

@@ -5,15 +5,14 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from app.engine.activations import ACTIVATIONS, Activation, F, FPrime
+from app.engine.memory import Array, Zeros, aligned_zeros
 from app.engine.streams import Purpose, stream
-
-Array = NDArray[np.floating[Any]]
 
 
 class ShapeMismatch(ValueError):
@@ -33,11 +32,16 @@ class ShapeMismatch(ValueError):
 
 @dataclass(frozen=True)
 class Layer:
-    """Layer l = 2 … n. ``initialization`` is for W^(l-1), the weights that lead to it."""
+    """Layer l = 2 … n. ``initialization`` is for W^(l-1), the weights that lead to it.
+
+    ``dropout``: each output of a hidden layer is 0 with this probability while training, else 1 / (1 − p)
+    times itself (Srivastava et al. 2014, scaled at training as everybody does it today).
+    """
 
     units: int
     activation: str
     initialization: str = "auto"
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,11 @@ class Architecture:
         table = {l: activation.f_prime for l, activation in self.activations.items()}
         return {l: f_prime for l, f_prime in table.items() if f_prime is not None}
 
+    @cached_property
+    def dropout(self) -> dict[int, float]:
+        """p of layer l = 2 … n."""
+        return {l: layer.dropout for l, layer in enumerate(self.layers, 2)}
+
     @property
     def parameter_count(self) -> int:
         """Every weight and every bias, padding not counted."""
@@ -84,11 +93,12 @@ class Parameters:
     """W^(l) and b^(l), l = 1 … n-1, as views of one flat vector: weights first, then biases.
 
     ``W[l]`` is (s_{l+1}, s_l), ``b[l]`` (s_{l+1}, 1); ``weights`` is the part of ``flat`` that holds every
-    weight and no bias. Each block begins on a 64-byte line; the gaps are zero and stay zero under every
-    update, so whole-vector sums need not step around them. Gradients and optimizer state have the same form.
+    weight and no bias, and ``spans[l]`` is where W^(l) lies in it. Each block begins on a 64-byte line; the
+    gaps are zero and stay zero under every update, so whole-vector sums need not step around them. Gradients
+    and optimizer state have the same form.
     """
 
-    def __init__(self, architecture: Architecture, dtype: DTypeLike) -> None:
+    def __init__(self, architecture: Architecture, dtype: DTypeLike, zeros: Zeros = aligned_zeros) -> None:
         s, n = architecture.s, architecture.n
         kind = np.dtype(dtype)
         line = 64 // kind.itemsize
@@ -98,8 +108,9 @@ class Parameters:
             starts.append(end)
             end += -(-size // line) * line
         self.architecture = architecture
-        self.flat: Array = aligned_zeros(end, kind)
+        self.flat: Array = zeros(end, kind)
         self.weights: Array = self.flat[: starts[n - 1]]
+        self.spans = {l: slice(starts[l - 1], starts[l]) for l in range(1, n)}
         parts = [self.flat[start : start + size] for start, size in zip(starts, sizes, strict=True)]
         self.W = {l: parts[l - 1].reshape(s[l + 1], s[l]) for l in range(1, n)}
         self.b = {l: parts[n + l - 2].reshape(s[l + 1], 1) for l in range(1, n)}
@@ -136,9 +147,9 @@ class Parameters:
     def copy(self) -> Self:
         return self.astype(self.flat.dtype)
 
-    def astype(self, dtype: DTypeLike) -> Self:
+    def astype(self, dtype: DTypeLike, zeros: Zeros = aligned_zeros) -> Self:
         """A copy, rounded to dtype."""
-        made = type(self)(self.architecture, dtype)
+        made = type(self)(self.architecture, dtype, zeros)
         for (_, new), (_, old) in zip(made.named(), self.named(), strict=True):
             new[...] = old
         return made
@@ -169,14 +180,6 @@ class Parameters:
         for _, array in self.named():
             digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
         return digest.hexdigest()
-
-
-def aligned_zeros(size: int, dtype: np.dtype[Any]) -> Array:
-    """Zeros of shape (size,) whose first byte lies on a 64-byte line."""
-    raw = np.zeros(size * dtype.itemsize + 64, np.uint8)
-    first = -raw.ctypes.data % 64
-    made: Array = raw[first : first + size * dtype.itemsize].view(dtype)
-    return made
 
 
 def _shaped(where: str, values: ArrayLike, *shapes: tuple[int, ...]) -> Array:

@@ -1,17 +1,21 @@
 """The updates of the flat parameter vector: gradient descent (7)-(8) first, then the extensions.
 
-An optimizer is a frozen record of its hyperparameters. ``start`` makes its state, explicit and plain: arrays
-in the form of the parameters and the number t of steps done. The steps are elementwise and in place; g is
-only read. ``Update`` runs them over the vector span by span.
+An optimizer is a frozen record of its hyperparameters. `start` makes its state, explicit and plain: arrays in
+the form of the parameters, and the number t of steps done. A step is elementwise and in place; g is only
+read. Its numbers come as arrays of no dimension, made anew by ``numbers`` from α and t, so that a taped step
+has the new ones.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.engine.network import Array, Parameters, aligned_zeros
+from app.engine.lbfgs import LBFGS
+from app.engine.memory import Array
+from app.engine.network import Parameters
+from app.engine.tape import Do
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,23 @@ class Momentum:
 
 
 @dataclass(frozen=True)
+class Nesterov:
+    """v ← μ v − α ∇; θ ← θ + μ v − α ∇: as in Keras and PyTorch (Sutskever et al. 2013, shifted by one)."""
+
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+
+
+@dataclass(frozen=True)
+class RMSprop:
+    """v ← ρ v + (1 − ρ) ∇²; θ ← θ − α ∇ / (√v + ε): as in PyTorch. Keras has √(v + ε)."""
+
+    learning_rate: float = 0.001
+    rho: float = 0.9
+    epsilon: float = 1e-7
+
+
+@dataclass(frozen=True)
 class Adam:
     """Kingma & Ba 2015, algorithm 1, with both bias corrections."""
 
@@ -39,49 +60,124 @@ class Adam:
     epsilon: float = 1e-8
 
 
-Optimizer = GradientDescent | Momentum | Adam
+@dataclass(frozen=True)
+class AdamW:
+    """Adam, and W ← (1 − α · decoupled_weight_decay) W before it; no bias (Loshchilov & Hutter 2019)."""
+
+    learning_rate: float = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    decoupled_weight_decay: float = 0.01
 
 
-def gradient_descent(
-    o: GradientDescent, alpha: float, t: int, theta: Array, g: Array, scratch: Array
+FirstOrder = GradientDescent | Momentum | Nesterov | RMSprop | Adam | AdamW
+Optimizer = FirstOrder | LBFGS
+
+
+def gradient_descent(do: Do, theta: Array, g: Array, scratch: Array, alpha: Array) -> None:
+    do(np.multiply, g, alpha, scratch)
+    do(np.subtract, theta, scratch, theta)  # (7), (8)
+
+
+def momentum(do: Do, theta: Array, g: Array, scratch: Array, alpha: Array, mu: Array, v: Array) -> None:
+    do(np.multiply, v, mu, v)
+    do(np.multiply, g, alpha, scratch)
+    do(np.subtract, v, scratch, v)
+    do(np.add, theta, v, theta)
+
+
+def nesterov(do: Do, theta: Array, g: Array, scratch: Array, alpha: Array, mu: Array, v: Array) -> None:
+    do(np.multiply, v, mu, v)
+    do(np.multiply, g, alpha, scratch)
+    do(np.subtract, v, scratch, v)
+    do(np.subtract, theta, scratch, theta)
+    do(np.multiply, v, mu, scratch)
+    do(np.add, theta, scratch, theta)
+
+
+def _mean_square(do: Do, v: Array, g: Array, scratch: Array, keep: Array, take: Array) -> None:
+    """v ← keep v + take ∇²."""
+    do(np.multiply, v, keep, v)
+    do(np.multiply, g, g, scratch)
+    do(np.multiply, scratch, take, scratch)
+    do(np.add, v, scratch, v)
+
+
+def rmsprop(
+    do: Do,
+    theta: Array,
+    g: Array,
+    scratch: Array,
+    alpha: Array,
+    rho: Array,
+    take: Array,
+    epsilon: Array,
+    v: Array,
 ) -> None:
-    np.multiply(g, alpha, scratch)
-    np.subtract(theta, scratch, theta)  # (7), (8)
+    _mean_square(do, v, g, scratch, rho, take)
+    do(np.sqrt, v, scratch)
+    do(np.add, scratch, epsilon, scratch)
+    do(np.divide, g, scratch, scratch)
+    do(np.multiply, scratch, alpha, scratch)
+    do(np.subtract, theta, scratch, theta)
 
 
-def momentum(o: Momentum, alpha: float, t: int, theta: Array, g: Array, scratch: Array, v: Array) -> None:
-    np.multiply(v, o.momentum, v)
-    np.multiply(g, alpha, scratch)
-    np.subtract(v, scratch, v)
-    np.add(theta, v, theta)
-
-
-def adam(o: Adam, alpha: float, t: int, theta: Array, g: Array, scratch: Array, m: Array, v: Array) -> None:
+def adam(
+    do: Do,
+    theta: Array,
+    g: Array,
+    scratch: Array,
+    alpha_t: Array,
+    beta1: Array,
+    take1: Array,
+    beta2: Array,
+    take2: Array,
+    epsilon_t: Array,
+    m: Array,
+    v: Array,
+) -> None:
     """θ ← θ − α m̂ / (√v̂ + ε), m̂ = m / (1 − β1^t), v̂ = v / (1 − β2^t).
 
     The corrections are drawn out of the vectors into two numbers, which changes nothing but the rounding:
     θ ← θ − α_t m / (√v + ε_t), with c = √(1 − β2^t), α_t = α c / (1 − β1^t) and ε_t = ε c.
     """
+    do(np.multiply, m, beta1, m)
+    do(np.multiply, g, take1, scratch)
+    do(np.add, m, scratch, m)  # m ← β1 m + (1 − β1) ∇
+    _mean_square(do, v, g, scratch, beta2, take2)
+    do(np.sqrt, v, scratch)
+    do(np.add, scratch, epsilon_t, scratch)
+    do(np.divide, m, scratch, scratch)
+    do(np.multiply, scratch, alpha_t, scratch)
+    do(np.subtract, theta, scratch, theta)
+
+
+def _adam_numbers(o: Adam | AdamW, alpha: float, t: int) -> tuple[float, ...]:
     correction = (1 - o.beta2**t) ** 0.5
-    np.multiply(m, o.beta1, m)
-    np.multiply(g, 1 - o.beta1, scratch)
-    np.add(m, scratch, m)  # m ← β1 m + (1 − β1) ∇
-    np.multiply(v, o.beta2, v)
-    np.multiply(g, g, scratch)
-    np.multiply(scratch, 1 - o.beta2, scratch)
-    np.add(v, scratch, v)  # v ← β2 v + (1 − β2) ∇²
-    np.sqrt(v, scratch)
-    np.add(scratch, o.epsilon * correction, scratch)
-    np.divide(m, scratch, scratch)
-    np.multiply(scratch, alpha * correction / (1 - o.beta1**t), scratch)
-    np.subtract(theta, scratch, theta)
+    alpha_t = alpha * correction / (1 - o.beta1**t)
+    return alpha_t, o.beta1, 1 - o.beta1, o.beta2, 1 - o.beta2, o.epsilon * correction
 
 
-# The names of each optimizer's state, and its step.
-OPTIMIZERS: Mapping[type[Any], tuple[tuple[str, ...], Callable[..., None]]] = {
-    GradientDescent: ((), gradient_descent),
-    Momentum: (("momentum_v",), momentum),
-    Adam: (("adam_m", "adam_v"), adam),
+class Rule(NamedTuple):
+    """An optimizer's step, the names of its state, and its numbers, from itself, α and t = 1, 2, …
+
+    ``counts_steps``: the numbers depend on t.
+    """
+
+    step: Callable[..., None]
+    state: tuple[str, ...]
+    numbers: Callable[[Any, float, int], tuple[float, ...]]
+    counts_steps: bool = False
+
+
+RULES: Mapping[type[Any], Rule] = {
+    GradientDescent: Rule(gradient_descent, (), lambda o, alpha, t: (alpha,)),
+    Momentum: Rule(momentum, ("momentum_v",), lambda o, alpha, t: (alpha, o.momentum)),
+    Nesterov: Rule(nesterov, ("nesterov_v",), lambda o, alpha, t: (alpha, o.momentum)),
+    RMSprop: Rule(rmsprop, ("rmsprop_v",), lambda o, alpha, t: (alpha, o.rho, 1 - o.rho, o.epsilon)),
+    Adam: Rule(adam, ("adam_m", "adam_v"), _adam_numbers, counts_steps=True),
+    AdamW: Rule(adam, ("adam_m", "adam_v"), _adam_numbers, counts_steps=True),
 }
 
 
@@ -96,49 +192,8 @@ class OptimizerState:
         return OptimizerState(self.t, {name: array.copy() for name, array in self.arrays.items()})
 
 
-def start(optimizer: Optimizer, parameters: Parameters) -> OptimizerState:
+def start(optimizer: FirstOrder, parameters: Parameters) -> OptimizerState:
     """The state before the first step: t = 0 and zeros."""
-    names, _ = OPTIMIZERS[type(optimizer)]
+    names = RULES[type(optimizer)].state
     zeros = (Parameters.zeros(parameters.architecture, parameters.flat.dtype) for _ in names)
     return OptimizerState(0, dict(zip(names, zeros, strict=True)))
-
-
-# A span's θ, g, scratch and state stay in the second-level cache while a step goes over them several times.
-SPAN = 16384
-
-
-class Update:
-    """One step for all parameters: decay (9), then the optimizer, in place."""
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        parameters: Parameters,
-        gradient: Parameters,
-        state: OptimizerState,
-        lambda_: float,
-    ) -> None:
-        self.optimizer, self.state = optimizer, state
-        self.decays = lambda_ != 0.0
-        self.lambda_ = np.full((), lambda_, parameters.flat.dtype)
-        self.step = OPTIMIZERS[type(optimizer)][1]
-        room = aligned_zeros(min(SPAN, len(parameters.flat)), parameters.flat.dtype)
-        vectors = [parameters.flat, gradient.flat, *(array.flat for array in state.arrays.values())]
-        self.spans = []
-        for first in range(0, len(parameters.flat), SPAN):
-            cut = slice(first, first + SPAN)
-            W, nabla_W = parameters.weights[cut], gradient.weights[cut]
-            theta, g, *remembered = (vector[cut] for vector in vectors)
-            self.spans.append(((W, nabla_W, room[: len(W)]), (theta, g, room[: len(theta)], *remembered)))
-
-    def __call__(self, alpha: float) -> float:
-        """The gradient comes without decay and is left with it. Returns ΣW² as it was before (0 if λ = 0)."""
-        self.state.t += 1
-        squares = 0.0
-        for (W, nabla_W, scratch), arrays in self.spans:
-            if self.decays:
-                squares += float(np.dot(W, W))
-                np.multiply(W, self.lambda_, scratch)
-                np.add(nabla_W, scratch, nabla_W)  # (9)
-            self.step(self.optimizer, alpha, self.state.t, *arrays)
-        return squares

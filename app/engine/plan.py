@@ -1,10 +1,15 @@
 """What to train, and on what."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from app.engine.network import Architecture, Array
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.memory import Array
+from app.engine.network import Architecture
 from app.engine.optimizers import Optimizer
+from app.engine.schedules import Constant, Schedule
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,10 @@ class EarlyStopping:
 class Plan:
     """Everything that decides the result, beside the data and the starting point.
 
-    ``batch_size`` ≥ m means full batch: the paper's (6)-(8). ``lambda_`` is λ of (6). ``progress_seconds``
-    decides only how often ``train`` reports from inside an epoch.
+    ``batch_size`` ≥ m means full batch: the paper's (6)-(8). ``lambda_`` is λ of (6). ``clip_norm``: the most
+    that ‖∇J‖ of a step may be, decay included; a longer one is scaled down to it. ``time_budget``: seconds of
+    training after which no step is begun. ``leaves``: the parts that a step is cut into (`leaves_for`); they
+    decide the last bits. ``progress_seconds`` decides only how often ``train`` reports from inside an epoch.
     """
 
     architecture: Architecture
@@ -42,14 +49,24 @@ class Plan:
     dtype: Literal["float32", "float64"] = "float32"
     early_stopping: EarlyStopping | None = None
     metric: Literal["accuracy", "r2"] | None = None
+    schedule: Schedule = field(default_factory=Constant)
+    clip_norm: float | None = None
+    time_budget: float | None = None
+    leaves: int = 1
     progress_seconds: float = 0.25
 
 
 @dataclass(frozen=True)
 class Data:
-    """Examples as rows, C order, in the plan's dtype (others are converted): x (m, s_1), y (m, s_n)."""
+    """Examples as rows, C order, in the plan's dtype (others are converted): x (m, s_1), y (m, s_n).
+
+    ``weights`` (m,), none below 0, are v_k: (1/m) Σ_k of (6), (9) and (10) becomes Σ_k v_k … / Σ_k v_k, over
+    the minibatch in a step and over the epoch in its row. Metrics do not know them.
+    """
 
     x: Array
     y: Array
     validation_x: Array | None = None
     validation_y: Array | None = None
+    weights: NDArray[np.floating[Any]] | None = None
+    validation_weights: NDArray[np.floating[Any]] | None = None

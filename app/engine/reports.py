@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 from app.engine.network import Parameters
 from app.engine.snapshot import Snapshot
 
+StopReason = Literal["epochs_completed", "early_stopping", "time_budget", "converged"]
+
 
 class Progress(NamedTuple):
     """``step`` of ``steps`` of the running epoch (1, 2, …) are done.
@@ -33,9 +35,9 @@ class Epoch(NamedTuple):
     examples; in full batch exactly J(W, b) at the start of the epoch; None if the run diverged in it.
     ``data_cost``: its first term. ``validation_cost``: the first term on the validation split, at the end of
     the epoch. ``metrics``: "accuracy" or "r2", seen as cost is, and "validation_accuracy" or "validation_r2".
-    ``gradient_norm``: the Euclidean norm of ∇J, (9) and (10) together, of the epoch's last step.
-    ``seconds``: time spent computing, the caller's own time between two reports left out.
-    ``snapshot()``: as in Progress.
+    ``learning_rate``: α of its steps; of L-BFGS, the length that its line search took. ``gradient_norm``: the
+    Euclidean norm of ∇J, (9) and (10) together, of the epoch's last step, before it is clipped. ``seconds``:
+    time spent computing, the caller's own time between two reports left out. ``snapshot()``: as in Progress.
     """
 
     epoch: int
@@ -56,9 +58,10 @@ class Finished:
 
     ``cost`` is J of (6) at ``parameters`` over the training data, ``data_cost`` its first term, and
     ``validation_cost`` the first term on the validation split. ``best_epoch`` is None without early stopping.
+    ``converged``: L-BFGS met its tolerance, or can find no lower cost.
     """
 
-    stop_reason: Literal["epochs_completed", "early_stopping"]
+    stop_reason: StopReason
     best_epoch: int | None
     parameters: Parameters
     cost: float

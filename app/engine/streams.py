@@ -4,7 +4,6 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 
 class Purpose(IntEnum):
@@ -17,21 +16,32 @@ class Purpose(IntEnum):
     DROPOUT = 5
 
 
-def stream(seed: int, purpose: Purpose, *counters: int) -> np.random.Generator:
-    """The generator called (seed, purpose, counters); ask again and it starts again at its first number.
+class Stream:
+    """The streams of one seed and purpose. seed is any integer 0 ≤ seed < 2^63.
 
-    seed is any integer 0 ≤ seed < 2^63, and up to three counters (epoch, step, layer …) as large. Philox is
-    a function of key and counter: the key is (seed, purpose), and the counters fill its upper three words,
-    which leaves each stream 2^64 blocks of numbers before it would meet its neighbour.
+    Philox is a function of key and counter: the key is (seed, purpose), and the stream's own counters fill
+    the counter's upper three words, which leaves each 2^64 blocks of numbers before it would meet its
+    neighbour.
     """
-    if not 0 <= seed < 2**63:
-        raise ValueError("seed must be an integer from 0 to 2^63 - 1")
-    key = np.array([seed, purpose], np.uint64)
-    counter = np.zeros(4, np.uint64)
-    counter[1 : 1 + len(counters)] = counters
-    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+    def __init__(self, seed: int, purpose: Purpose) -> None:
+        if not 0 <= seed < 2**63:
+            raise ValueError("seed must be an integer from 0 to 2^63 - 1")
+        self._philox = np.random.Philox(key=np.array([seed, purpose], np.uint64))
+        self._state: Any = self._philox.state
+        self._generator = np.random.Generator(self._philox)
+
+    def at(self, *counters: int) -> np.random.Generator:
+        """The generator called (seed, purpose, counters), at its first number; one at a time is to be had.
+
+        Up to three counters (epoch, step, layer …), as large as a seed. Setting a counter takes a tenth of
+        making a generator.
+        """
+        self._state["state"]["counter"][:] = (0, *counters, *(0,) * (3 - len(counters)))
+        self._philox.state = self._state
+        return self._generator
 
 
-def permutation(seed: int, epoch: int, m: int) -> NDArray[np.signedinteger[Any]]:
-    """The order in which epoch (1, 2, …) sees the m training examples."""
-    return stream(seed, Purpose.SHUFFLE, epoch).permutation(m)
+def stream(seed: int, purpose: Purpose, *counters: int) -> np.random.Generator:
+    """A generator of its own called (seed, purpose, counters)."""
+    return Stream(seed, purpose).at(*counters)

@@ -6,7 +6,8 @@ import numpy as np
 
 from app.engine.backprop import backward, forward, gradient, overall_cost
 from app.engine.costs import COSTS
-from app.engine.network import Architecture, Array, Parameters
+from app.engine.memory import Array
+from app.engine.network import Architecture, Parameters
 
 
 @dataclass(frozen=True)

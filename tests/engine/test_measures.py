@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from app.engine.measures import Measure
-from app.engine.network import Array
+from app.engine.memory import Array
 
 
 def measured(name: str, a: Array, y: Array) -> float:

@@ -129,8 +129,10 @@ def test_each_initialization_has_its_spread_and_range(name: str) -> None:
 
 
 def test_auto_is_he_for_rectifiers_and_glorot_for_the_rest() -> None:
-    assert automatic_initialization("relu") == "he_uniform"
-    assert automatic_initialization("tanh") == automatic_initialization("softmax") == "glorot_uniform"
+    for rectifier in ("relu", "leaky_relu", "elu", "silu", "gelu"):
+        assert automatic_initialization(rectifier) == "he_uniform"
+    for other in ("identity", "sigmoid", "tanh", "softplus", "softmax"):
+        assert automatic_initialization(other) == "glorot_uniform"
     auto = initialise(Architecture(4, (Layer(3, "relu"),)), 0, "float64")
     named = initialise(Architecture(4, (Layer(3, "relu", "he_uniform"),)), 0, "float64")
     assert auto.sha256() == named.sha256()

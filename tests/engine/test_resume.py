@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import engine
-from app.engine import minibatches
+from app.engine import leaves
 
 Report = engine.Progress | engine.Epoch | engine.Finished
 
@@ -54,8 +54,8 @@ def data() -> engine.Data:
 def small_pieces() -> Iterator[None]:
     """Pieces of a few examples, so that small data has many places to stop, and split minibatches."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(minibatches, "PIECE_ROWS", 14)
-        patch.setattr(minibatches, "BLOCK_ROWS", 5)
+        patch.setattr(leaves, "PIECE_ROWS", 14)
+        patch.setattr(leaves, "BLOCK_ROWS", 5)
         yield
 
 

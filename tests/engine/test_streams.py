@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from app.engine.streams import Purpose, permutation, stream
+from app.engine.streams import Purpose, Stream, stream
 
 
 def test_a_stream_depends_on_its_name_alone() -> None:
@@ -30,11 +30,13 @@ def test_a_seed_out_of_range_is_refused(seed: int) -> None:
         stream(seed, Purpose.SPLIT)
 
 
-def test_permutation_holds_each_example_once_and_changes_with_the_epoch() -> None:
-    first, second = permutation(0, 1, 100), permutation(0, 2, 100)
-    np.testing.assert_array_equal(np.sort(first), np.arange(100))
+def test_a_stream_that_is_set_back_yields_what_a_new_one_would() -> None:
+    shuffles = Stream(3, Purpose.SHUFFLE)
+    first, second = shuffles.at(1).permutation(100), shuffles.at(2).permutation(100)
     assert (first != second).any()
-    np.testing.assert_array_equal(permutation(0, 1, 100), first)
+    shuffles.at(1).random(3, np.float32)  # leaves half a number in the generator's buffer
+    np.testing.assert_array_equal(shuffles.at(1).permutation(100), first)
+    np.testing.assert_array_equal(stream(3, Purpose.SHUFFLE, 2).permutation(100), second)
 
 
 def test_the_numbers_of_a_stream_stay_what_they_were() -> None:

@@ -3,7 +3,7 @@ import pytest
 
 from app import engine
 from app.engine.costs import COSTS
-from app.engine.network import Array
+from app.engine.memory import Array
 
 ENDS = [("squared_error", "tanh"), ("cross_entropy", "softmax"), ("cross_entropy", "sigmoid")]
 

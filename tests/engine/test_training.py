@@ -2,15 +2,16 @@
 
 import dataclasses
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
 from app import engine
-from app.engine import minibatches
-from app.engine.network import Array
-from app.engine.streams import permutation
+from app.engine import leaves, minibatches
+from app.engine.memory import Array
+from app.engine.streams import Purpose
 
 OPTIMIZERS: list[engine.Optimizer] = [
     engine.GradientDescent(0.3),
@@ -61,7 +62,11 @@ def slow(plan: engine.Plan, data: engine.Data) -> tuple[list[dict[str, float]], 
     rows = []
     for epoch in range(1, plan.epochs + 1):
         full = plan.batch_size >= m
-        order = np.arange(m) if full or not plan.shuffle else permutation(plan.seed, epoch, m)
+        order = (
+            np.arange(m)
+            if full or not plan.shuffle
+            else engine.stream(plan.seed, Purpose.SHUFFLE, epoch).permutation(m)
+        )
         J, data_J, right, norm = 0.0, 0.0, 0.0, 0.0
         for start in range(0, m, plan.batch_size):
             batch = order[start : start + plan.batch_size]
@@ -121,8 +126,8 @@ def test_minibatches_too_large_for_the_cache_are_split_and_mean_the_same(
 ) -> None:
     plan = plan_of(batch_size=batch_size)
     whole, _ = run(plan, data_of())
-    monkeypatch.setattr(minibatches, "PIECE_ROWS", 16)
-    monkeypatch.setattr(minibatches, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(leaves, "PIECE_ROWS", 16)
+    monkeypatch.setattr(leaves, "BLOCK_ROWS", 7)
     split, _ = run(plan, data_of())
     for left, right in zip(split, whole, strict=True):
         for name in ("cost", "data_cost", "gradient_norm", "validation_cost"):
@@ -134,17 +139,18 @@ def test_minibatches_too_large_for_the_cache_are_split_and_mean_the_same(
 def test_an_epoch_s_pieces_hold_every_example_once(
     m: int, batch_size: int, piece_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(minibatches, "PIECE_ROWS", piece_rows)
-    monkeypatch.setattr(minibatches, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(leaves, "PIECE_ROWS", piece_rows)
+    monkeypatch.setattr(leaves, "BLOCK_ROWS", 7)
     cut = minibatches.pieces(plan_of().architecture, m, batch_size)
-    after = 0
-    for piece in cut:
-        assert piece.first == after
-        after += piece.rows * piece.blocks
-    assert after == m
-    assert cut[-1].step == math.ceil(m / batch_size)
-    assert sum(piece.blocks for piece in cut if piece.ends) == cut[-1].step
-    assert sum(piece.batch * piece.blocks for piece in cut if piece.ends) == m
+    assert cut[0].first == cut[0].before == 0
+    for piece, later in pairwise(cut):
+        assert (later.first, later.before) == (piece.end, piece.after)
+        assert not piece.last
+    assert cut[-1].last
+    assert cut[-1].end == m
+    assert cut[-1].after == math.ceil(m / batch_size)
+    assert all(piece.rows == min(batch_size, m) for piece in cut[:-1])
+    assert all(piece.steps == 1 or piece.rows * piece.steps <= piece_rows for piece in cut)
 
 
 def test_full_batch_cost_is_j_at_the_start_of_the_epoch_and_falls() -> None:

@@ -1,0 +1,146 @@
+"""One step for all parameters: the sum of the leaves' gradients, decay (9), clipping, and the optimizer."""
+
+import math
+
+import numpy as np
+
+from app.engine.leaves import Stage, tree
+from app.engine.memory import Array, Zeros, total
+from app.engine.network import Parameters
+from app.engine.optimizers import RULES, AdamW, Optimizer, OptimizerState
+from app.engine.tape import Tape
+
+# A span's θ, g, scratch and state stay in the second-level cache while a step goes over them several times.
+SPAN = 16384
+
+
+class Update:
+    """Tapes of the update after each of a piece's ``steps``; of ∇J alone for an optimizer that moves by
+    itself.
+
+    ``shares`` are the slices of the flat vector that each leaf updates. What the epoch's row needs is left by
+    step and span: ΣW² before it in ``squares`` and, of steps that end an epoch, Σ∇² in ``norms`` and Σθ²
+    after it in ``sizes``.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lambda_: float,
+        clip_norm: float | None,
+        parameters: Parameters,
+        state: OptimizerState,
+        shares: list[list[slice]],
+        steps: int,
+        zeros: Zeros,
+    ) -> None:
+        dtype = parameters.flat.dtype
+        self.optimizer, self.rule = optimizer, RULES.get(type(optimizer))
+        self.lambda_, self.clip_norm = lambda_, clip_norm
+        self.parameters, self.state = parameters, state
+        starts = [
+            [(a, part.stop) for part in own for a in range(part.start, part.stop, SPAN)] for own in shares
+        ]
+        self.spans = [[slice(a, min(a + SPAN, stop)) for a, stop in own] for own in starts]
+        self.scratch = [zeros(max((s.stop - s.start for s in own), default=0), dtype) for own in self.spans]
+        count = sum(map(len, self.spans))
+        self.squares, self.norms, self.sizes = zeros(3 * steps * count, dtype).reshape(3, steps, count)
+        given = 0 if self.rule is None else len(self.rule.numbers(optimizer, 1.0, 1))
+        numbers = zeros(given + 3, dtype)
+        *self.numbers, self.shrink, self.clip, self.decay = (
+            numbers[q : q + 1].reshape(()) for q in range(given + 3)
+        )
+        self.decay[...] = lambda_
+        self.alpha = 0.0
+
+    def set_rate(self, alpha: float) -> None:
+        """The learning rate of the steps to come."""
+        if alpha == self.alpha:
+            return
+        self.alpha = alpha
+        if isinstance(self.optimizer, AdamW):
+            self.shrink[...] = 1 - alpha * self.optimizer.decoupled_weight_decay
+        if self.rule is not None and not self.rule.counts_steps:
+            self._set_numbers()
+
+    def steps_done(self, count: int) -> None:
+        if self.rule is not None and not self.rule.counts_steps:
+            self.state.t += count
+
+    def _advance(self) -> None:
+        self.state.t += 1
+        self._set_numbers()
+
+    def _set_numbers(self) -> None:
+        assert self.rule is not None
+        values = self.rule.numbers(self.optimizer, self.alpha, self.state.t)
+        for array, value in zip(self.numbers, values, strict=True):
+            array[...] = value
+
+    def stages(
+        self, gradients: list[Parameters], step: int, last: bool, *, burst: bool = False
+    ) -> list[Stage]:
+        """The update after a step of the piece; ``last``: it is the epoch's last; ``burst``: one of many,
+        whose parameters are looked at when all are done.
+
+        The gradients come without decay; the first is left with their sum and with it.
+        """
+        clips = self.clip_norm is not None
+        gather: Stage = [Tape() for _ in self.spans]
+        move = [Tape() for _ in self.spans] if clips else gather
+        places = iter(range(self.squares.shape[1]))
+        if self.rule is not None and self.rule.counts_steps:
+            gather[0](self._advance)
+        for q, own in enumerate(self.spans):
+            for span in own:
+                place = next(places)
+                here = slice(place, place + 1)
+                scratch = self.scratch[q][: span.stop - span.start]
+                tree(gather[q], gradients, span)
+                g = gradients[0].flat[span]
+                self._decay(gather[q], g, span, scratch, self.squares[step, here].reshape(()))
+                if last or clips:
+                    gather[q](np.ndarray.dot, g, g, self.norms[step, here].reshape(()))
+                self._move(move[q], g, span, scratch)
+                if last and not burst:
+                    theta = self.parameters.flat[span]
+                    move[q](np.ndarray.dot, theta, theta, self.sizes[step, here].reshape(()))
+        if not clips:
+            return [gather]
+        limit: Stage = [Tape() for _ in self.spans]
+        limit[0](self._limit, gradients[0], step)
+        return [gather, limit, move]
+
+    def _decay(self, do: Tape, g: Array, span: slice, scratch: Array, squares: Array) -> None:
+        W = self.parameters.weights[span]
+        if self.lambda_ and len(W):
+            do(np.ndarray.dot, W, W, squares)
+            do(np.multiply, W, self.decay, scratch[: len(W)])
+            do(np.add, g[: len(W)], scratch[: len(W)], g[: len(W)])  # (9)
+
+    def _limit(self, gradient: Parameters, step: int) -> None:
+        """Pascanu et al. 2013, algorithm 1: ∇ ← ∇ min(1, c / ‖∇‖)."""
+        norm = self.gradient_norm(gradient, step)
+        self.clip[...] = min(1.0, (self.clip_norm or 0.0) / norm) if 0 < norm < math.inf else 1.0
+
+    def _move(self, do: Tape, g: Array, span: slice, scratch: Array) -> None:
+        if self.rule is None:
+            return
+        theta, W = self.parameters.flat[span], self.parameters.weights[span]
+        if self.clip_norm is not None:
+            do(np.multiply, g, self.clip, g)
+        if isinstance(self.optimizer, AdamW) and len(W):
+            do(np.multiply, W, self.shrink, W)
+        remembered = [array.flat[span] for array in self.state.arrays.values()]
+        self.rule.step(do, theta, g, scratch, *self.numbers, *remembered)
+
+    def gradient_norm(self, gradient: Parameters, step: int) -> float:
+        """‖∇J‖ of a step that measured it, before clipping; ``gradient``: what it is the norm of, unless it
+        is clipped.
+        """
+        squares = total(self.norms[step])
+        return math.sqrt(squares) if math.isfinite(squares) else gradient.norm()  # a square overflowed
+
+    def is_finite(self, step: int) -> bool:
+        """Whether the parameters were, after a step that ended an epoch."""
+        return math.isfinite(total(self.sizes[step])) or self.parameters.is_finite()
