@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float32]
 
 ALPHA, LAMBDA = 0.1, 1e-4
+ENOUGH = 4.0  # seconds of timed runs after which no further one begins
 
 Training = Callable[[], float]
 """One training from the first weights to the last epoch's cost; returns its seconds. The first call also
@@ -79,9 +80,12 @@ def arguments(about: str | None) -> argparse.ArgumentParser:
 
 
 def show(name: str, peer: str, threads: int, training: Training, repeats: int) -> None:
-    """Train once to warm up and ``repeats`` times for the record; prints a JSON line."""
+    """Train once to warm up and ``repeats`` times for the record, fewer if ENOUGH; prints a JSON line."""
     training()
-    seconds = sorted(training() for _ in range(repeats))
+    seconds = [training()]
+    while len(seconds) < repeats and sum(seconds) < ENOUGH:
+        seconds.append(training())
+    seconds.sort()
     steps = WORKLOADS[name].steps
     row = {
         "workload": name,
