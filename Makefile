@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch==2.13.0
-BENCHES := hand_tuned service
+JAX := jax==0.10.2
+BENCHES := compare service
 
 # A name on the PATH may be an empty shim: only an interpreter that runs, and can make a venv, counts.
 FIT := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -17,7 +18,7 @@ LOCK := $(BIN)/python -m uv --quiet pip compile pyproject.toml --universal --pyt
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check lint bench lock clean
+.PHONY: help install demo serve test check lint bench peers lock clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -44,8 +45,11 @@ lint: $(VENV)/.dev ## Check style and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-bench: $(VENV)/.dev ## Run the benchmarks in bench/
+bench: $(VENV)/.dev ## Compare our speed with that of the peers that are installed, and measure the service
 	@set -e; for each in $(BENCHES); do echo "# bench/$$each.py"; $(BIN)/python -m "bench.$$each"; done
+
+peers: $(VENV)/.dev ## Install the peers that make bench compares with
+	@$(PIP) install -qq $(TORCH) $(JAX)
 
 lock: $(VENV)/.dev ## Resolve requirements.txt and requirements-dev.txt anew
 	@$(LOCK) --group build -o requirements.txt
