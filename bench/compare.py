@@ -23,6 +23,7 @@ from bench.report import CHAINRULE, FLOOR, SINGLE, Figures, markdown, surroundin
 from bench.workloads import WORKLOADS
 
 ROOT = Path(__file__).parents[1]
+SMALL = ("iris_full_batch", "digits")  # whose time to a result is taken unless all are asked for
 
 
 class Runner(NamedTuple):
@@ -112,18 +113,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="default 3, and 1 with --quick")
     parser.add_argument("--workload", choices=WORKLOADS, action="append", help="default: all seven")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--quick", action="store_true", help="one round, one timed run in each process")
-    parser.add_argument("--all-results", action="store_true", help="time to a result for every workload")
+    parser.add_argument("--quick", action="store_true", help="one round, one timed run each, fewer results")
+    parser.add_argument(
+        "--minutes", type=float, default=12, help="no round begins that would end after these"
+    )
+    parser.add_argument("--all-results", action="store_true", help="time to a result of every workload")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure here")
     asked = parser.parse_args()
     rounds, repeats = asked.rounds or (1 if asked.quick else 3), 1 if asked.quick else 3
     workloads = asked.workload or list(WORKLOADS)
-    cold = [each for each in workloads if asked.all_results or each in ("iris_full_batch", "digits")]
-    around = surroundings(rounds, asked.threads)
+    small = workloads[:1] if asked.quick else [each for each in workloads if each in SMALL]
+    around, start, done = surroundings(asked.threads), time.perf_counter(), 0
     compared = Comparison(asked.threads)
-    for number in range(rounds):
-        compared.round(number, workloads, repeats)
-        compared.cold_round(number, cold)
+    # Each further round is taken to last as long as those before it did, on average.
+    while done < rounds and (time.perf_counter() - start) * (done + 1) <= 60 * asked.minutes * max(done, 1):
+        compared.round(done, workloads, repeats)
+        compared.cold_round(done, workloads if asked.all_results else small)
+        done += 1
+    around["rounds"] = done
     sys.stderr.write("\r\033[K")
     print(markdown(around, compared.left_out, compared.steps, compared.results, asked.threads), flush=True)
     if asked.json:

@@ -22,7 +22,7 @@ A whole process: interpreter, imports, data, compilation, training. What torch.c
 process to the next, it finds there."""
 
 
-def surroundings(rounds: int, threads: int) -> dict[str, object]:
+def surroundings(threads: int) -> dict[str, object]:
     """Where, when and with what: without this no figure can be compared with another."""
     cpus = [
         line.split(":", 1)[1].strip()
@@ -44,7 +44,6 @@ def surroundings(rounds: int, threads: int) -> dict[str, object]:
         "commit": head.stdout.strip() or "unknown",
         "cpu": f"{os.cpu_count()} × {cpus[0] if cpus else platform.machine()}",
         "load_before": round(os.getloadavg()[0], 2),
-        "rounds": rounds,
         "threads": threads,
         "versions": versions,
     }
