@@ -122,7 +122,7 @@ def main() -> None:
     asked = parser.parse_args()
     rounds, repeats = asked.rounds or (1 if asked.quick else 3), 1 if asked.quick else 3
     workloads = asked.workload or list(WORKLOADS)
-    small = workloads[:1] if asked.quick else [each for each in workloads if each in SMALL]
+    small = [each for each in workloads if each in SMALL][: 1 if asked.quick else None]
     around, start, done = surroundings(asked.threads), time.perf_counter(), 0
     compared = Comparison(asked.threads)
     # Each further round is taken to last as long as those before it did, on average.
