@@ -27,7 +27,7 @@ help: ## Show this list
 install: $(VENV)/.runtime ## Install the server into .venv
 
 demo: $(VENV)/.runtime ## Upload data, train, follow the cost, predict: a minute at the first run
-	@$(BIN)/python examples/demo.py
+	@$(BIN)/python -m examples.demo
 
 serve: $(VENV)/.runtime ## Run the server on http://127.0.0.1:8000, data in ./chainrule-data
 	@$(BIN)/chainrule-server serve

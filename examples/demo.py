@@ -5,22 +5,16 @@ Run it with ``make demo``. It starts a server of its own, on SQLite in a tempora
 
 import json
 import math
-import os
-import re
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from examples.server import answer, running_server
+
 HERE = Path(__file__).parent
-SERVER = Path(sys.executable).with_name("chainrule-server")
-START_SECONDS = 30.0
 
 ARCHITECTURE = {"name": "one hidden layer", "layers": [{"units": 16, "activation": "tanh"}]}
 FEATURES = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
@@ -54,57 +48,6 @@ The same with curl, while `make serve` runs in another terminal; put in the ids 
   post models/mdl_.../evaluate '{"split": "test"}'
   post models/mdl_.../predict '{"rows": [%(row)s]}'
 """
-
-
-@contextmanager
-def running_server() -> Iterator[httpx.Client]:
-    """A server of our own on a free port, and a client with its admin key; its log, when something fails."""
-    with tempfile.TemporaryDirectory(prefix="chainrule-demo-") as directory:
-        data, log = Path(directory, "data"), Path(directory, "server.log")
-        command = [str(SERVER), "serve", "--port", "0", "--data-dir", str(data), "--workers", "1"]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CHAINRULE_")}
-        with log.open("wb") as output:
-            # In a session of its own: a Ctrl-C is for this script, which then stops the server in good order.
-            process = subprocess.Popen(
-                command, stdout=output, stderr=output, env=environment, start_new_session=True
-            )
-        try:
-            address = wait_until_ready(process, log)
-            headers = {"Authorization": f"Bearer {(data / 'admin.key').read_text().strip()}"}
-            with httpx.Client(base_url=address, headers=headers, timeout=60.0, trust_env=False) as client:
-                yield client
-            process.terminate()
-            if process.wait(timeout=20) != 0:
-                raise SystemExit(f"The server stopped with exit code {process.returncode}.")
-            print("server stopped")
-        except (Exception, SystemExit):
-            print(f"\nThe server's log:\n{log.read_text()}", file=sys.stderr)
-            raise
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> str:
-    """The address that the server prints, once it answers there."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"listens on (http://\S+)\n", log.read_text()):
-            with suppress(httpx.TransportError):  # the port is its own before it listens there
-                if httpx.get(f"{found[1]}/readyz", trust_env=False).is_success:
-                    return found[1]
-        time.sleep(0.05)
-    raise SystemExit("The server did not start.")
-
-
-def answer(response: httpx.Response) -> Any:
-    """The body of an answer; where it is a problem, the end, in the server's own words."""
-    if response.is_success:
-        return response.json()
-    raise SystemExit(f"{response.request.method} {response.request.url.path}: {response.text}")
 
 
 def events(client: httpx.Client, job_id: str) -> Iterator[dict[str, Any]]:
@@ -147,8 +90,6 @@ def sparkline(costs: list[float], width: int = 32) -> str:
 
 
 def main() -> None:
-    if not SERVER.exists():
-        raise SystemExit("The server is not installed here: say `make demo`.")
     print("starting chainrule-server on SQLite, in a temporary directory")
     with running_server() as client:
         with (HERE / "penguins.csv").open("rb") as file:
@@ -186,6 +127,7 @@ def main() -> None:
         wanted |= {"dataset_id": "ds_...", "architecture_id": "arch_..."}
         bodies = {"architecture": ARCHITECTURE, "job": wanted, "row": birds[0]}
         print(CURL % {name: json.dumps(body) for name, body in bodies.items()})
+    print("server stopped")
 
 
 if __name__ == "__main__":
