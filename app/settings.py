@@ -49,6 +49,12 @@ class Settings(BaseSettings):
     max_hidden_layers: int = Field(64, gt=0, description="Most hidden layers of an architecture.")
     max_units: int = Field(65_536, gt=0, description="Most units of a layer.")
     max_parameters: int = Field(50_000_000, gt=0, description="Most weights and biases of a network.")
+    max_threads: int = Field(
+        default_factory=lambda: min(256, os.cpu_count() or 1),
+        ge=1,
+        le=256,
+        description="Most threads, and so cores, of one job.",
+    )
     max_predict_rows: int = Field(100_000, gt=0, description="Most rows of one JSON prediction.")
     parse_seconds: float = Field(120.0, gt=0, description="Time limit for reading one upload.")
     parse_memory_bytes: int = Field(4 * 2**30, gt=0, description="Memory limit for reading one upload.")
@@ -57,6 +63,11 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """The database's SQLAlchemy URL."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'chainrule.sqlite').absolute()}"
+
+    @property
+    def cores(self) -> int:
+        """The cores of this machine."""
+        return os.cpu_count() or 1
 
     @property
     def cache_dir(self) -> Path:

@@ -11,5 +11,8 @@ def to_engine(resolved: Mapping[str, Any]) -> Architecture:
     layers = [*resolved["layers"], resolved["output"]]
     return Architecture(
         resolved["inputs"],
-        tuple(Layer(each["units"], each["activation"], each["initialization"]) for each in layers),
+        tuple(
+            Layer(each["units"], each["activation"], each["initialization"], each.get("dropout", 0.0))
+            for each in layers
+        ),
     )

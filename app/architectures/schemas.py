@@ -1,12 +1,12 @@
 """The wire form of architectures."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
 from app.schemas import Answer, CreatedAt, CreatedBy, Labels, Name, OwnName, OwnNotes, Request, words
 
-Activation = Literal["identity", "sigmoid", "tanh", "relu"]
+Activation = Literal["identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus", "silu", "gelu"]
 Initialization = Literal[
     "auto", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "uniform", "zeros"
 ]
@@ -14,8 +14,18 @@ Initialization = Literal[
 Initialized = Annotated[
     Initialization,
     Field(
-        description="How W starts; auto is He for relu, Glorot else. b starts at 0.",
+        description="How W starts; auto is He for relu and its like, Glorot else. b starts at 0.",
         examples=["glorot_uniform"],
+    ),
+]
+Dropout = Annotated[
+    float,
+    Field(
+        ge=0,
+        lt=1,
+        description="Share of this layer's activations a^(l) that each training step sets to 0; the others "
+        "are divided by 1 - dropout. Nothing is dropped outside of training.",
+        examples=[0.2],
     ),
 ]
 Units = Annotated[int, Field(description="Neurons s_l of this layer.", examples=[16])]
@@ -27,6 +37,7 @@ class HiddenLayer(Request):
     units: Units = Field(ge=1)
     activation: Activation = Field("relu", description="f of (3).", examples=["tanh"])
     initialization: Initialized = "auto"
+    dropout: Dropout = 0.0
 
 
 class OutputLayer(Request):
@@ -34,8 +45,8 @@ class OutputLayer(Request):
 
     activation: Literal["auto", Activation, "softmax"] = Field(
         "auto",
-        description="f of (3); auto is softmax for classification (sigmoid with squared_error) and identity "
-        "for regression.",
+        description="f of (3); auto is softmax for classification (sigmoid when the cost is not "
+        "cross_entropy) and identity for regression.",
         examples=["softmax"],
     )
     initialization: Initialized = "auto"
@@ -88,14 +99,20 @@ class NetworkLayer(Answer):
     activation: str = Field(
         description="f of (3).",
         examples=["tanh"],
-        json_schema_extra=words(("identity", "sigmoid", "tanh", "relu", "softmax")),
+        json_schema_extra=words((*get_args(Activation), "softmax")),
     )
     initialization: Initialized
+
+
+class HiddenNetworkLayer(NetworkLayer):
+    """A hidden layer whose options are resolved."""
+
+    dropout: Dropout = 0.0
 
 
 class NetworkAnswer(Answer):
     """An architecture that is fitted to a dataset: every s_l is known."""
 
     inputs: int = Field(description="s_1: encoded input columns.", examples=[7])
-    layers: list[NetworkLayer] = Field(description="The hidden layers, l = 2 … n-1.")
+    layers: list[HiddenNetworkLayer] = Field(description="The hidden layers, l = 2 … n-1.")
     output: NetworkLayer = Field(description="The output layer, l = n.")

@@ -82,6 +82,22 @@ def resolve_features(
     return list(requested)
 
 
+def weights_fault(columns: Columns, name: str | None, target: str | Sequence[str]) -> Fault | None:
+    """Why this column cannot say what each row counts, if it cannot: it must be a number, and no target."""
+    if name is None:
+        return None
+    param = "training.sample_weight_column"
+    by_name = {column["name"]: column for column in columns}
+    if name not in by_name:
+        return _unknown(param, name, by_name)
+    if name in ([target] if isinstance(target, str) else target):
+        return Fault(param, "not_allowed", "It is the target.", "Name another column, or leave it null.")
+    if by_name[name]["type"] != "number":
+        kind = by_name[name]["type"]
+        return Fault(param, "wrong_type", f"Weights are numbers; this is a {kind} column.", _as_number(name))
+    return None
+
+
 def input_width(columns: Columns, features: Sequence[str]) -> int:
     """s_1: one input per number and boolean, one per category of the dataset."""
     by_name = {column["name"]: column for column in columns}
@@ -144,6 +160,10 @@ def _unknown(param: str, name: str, known: Iterable[str]) -> Fault:
 
 def _as_category(name: str) -> str:
     return f'If its values are classes, upload with columns {{"{name}": {{"type": "category"}}}}.'
+
+
+def _as_number(name: str) -> str:
+    return f'If its values are numbers, upload with columns {{"{name}": {{"type": "number"}}}}.'
 
 
 def _invalid(param: str, code: str, message: str, hint: str | None = None) -> Invalid:

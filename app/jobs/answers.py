@@ -21,7 +21,7 @@ from app.schemas import (
     words,
 )
 
-STOP_REASONS = ("epochs_completed", "early_stopping", "diverged", "cancelled")
+STOP_REASONS = ("epochs_completed", "early_stopping", "time_budget", "converged", "diverged", "cancelled")
 EVENT_TYPES = (
     *("job.queued", "job.started", "job.epoch", "job.checkpoint", "job.recovered", "job.warning"),
     *("job.cancelling", "job.cancelled", "job.succeeded", "job.failed"),
@@ -36,14 +36,22 @@ class ResolvedTraining(Training):
 
     model_config = ConfigDict(extra="allow")
 
-    cost: Literal["squared_error", "cross_entropy"] = Field(
-        description="squared_error is (5).", examples=["cross_entropy"]
+    cost: Literal["squared_error", "cross_entropy", "absolute_error", "huber"] = Field(
+        description="J of an example; squared_error is (5).", examples=["cross_entropy"]
     )
     batch_size: Literal["full"] | int = Field(
         description="Examples per step; full: all of them.", examples=[32]
     )
     stratify: bool = Field(description="Whether each class was split in proportion.", examples=[True])
-    threads: int = Field(description="Threads of the job.", examples=[1])
+    class_weight: dict[str, float] | None = Field(
+        description="What a row of each class counts in costs and gradients; null: 1.",
+        examples=[{"Adelie": 0.75, "Chinstrap": 1.6, "Gentoo": 0.95}],
+    )
+    threads: int = Field(description="Cores of the job, at most.", examples=[1])
+    leaves: int = Field(
+        description="The fixed parts of a step: their sums decide the last bits, and threads do not.",
+        examples=[1],
+    )
 
 
 class Progress(Answer):
@@ -64,10 +72,11 @@ class JobResult(Answer):
     """What came of a job."""
 
     epochs: int = Field(description="Rows of history: epochs 1 … N.", examples=[57])
-    cost: Cost = Field(description="J of (6) at the final parameters, on the training rows.")
+    cost: Cost = Field(description="J of (6) at the final parameters, on the training rows as weighted.")
     data_cost: Cost = Field(None, description="The first term of (6) at the final parameters.")
     validation_cost: Cost = Field(
-        None, description="The first term of (6) at the final parameters, on the validation rows."
+        None,
+        description="The first term of (6) at the final parameters, on the validation rows as weighted.",
     )
     best_epoch: int | None = Field(
         None, description="The epoch of least monitored cost; null without early stopping.", examples=[37]
@@ -75,7 +84,9 @@ class JobResult(Answer):
     stop_reason: str = Field(
         description="Why it ended.", examples=["early_stopping"], json_schema_extra=words(STOP_REASONS)
     )
-    metrics: SplitMeasures | None = Field(description="The measures on each part of the split.")
+    metrics: SplitMeasures | None = Field(
+        description="The measures on each part of the split; every row counts alike."
+    )
 
 
 class JobError(Answer):
@@ -191,18 +202,19 @@ class EpochAnswer(Answer):
     epoch: int = Field(description="1, 2, …", examples=[37])
     cost: Cost = Field(
         description="J of (6) as the minibatches saw it before their updates, averaged over examples; in "
-        "full batch exactly J at the start of the epoch."
+        "full batch exactly J at the start of the epoch. Weighted rows count as their weights say."
     )
     data_cost: Cost = Field(description="The first term of (6), as cost is.")
     validation_cost: Cost = Field(
-        description="The first term of (6) on the validation rows, at the end of the epoch."
+        description="The first term of (6) on the validation rows as weighted, at the end of the epoch."
     )
     metrics: Annotated[dict[str, float | None], Shape(EpochMetrics)] = Field(
-        description="How good the network is."
+        description="How good the network is; every row counts alike."
     )
     learning_rate: float = Field(description="alpha of this epoch.", examples=[0.001])
     gradient_norm: float | None = Field(
-        description="Euclidean norm of (9) and (10) together, of the epoch's last step.", examples=[0.213]
+        description="Euclidean norm of (9) and (10) together, of the epoch's last step, before clipping.",
+        examples=[0.213],
     )
     seconds: float = Field(description="Time spent computing, in seconds.", examples=[0.0017])
     diverged: bool = Field(description="Whether the cost stopped being finite here.", examples=[False])

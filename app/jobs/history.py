@@ -1,12 +1,13 @@
 """What a worker writes: epochs, snapshots and endings, each in one transaction that its fence guards."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.errors import Fault
 from app.jobs import events, queue
 from app.jobs.events import Entry
 from app.jobs.queue import Claim, Held
@@ -80,6 +81,32 @@ def record(
     values |= {"event_count": held.event_count + len(entries)}
     session.execute(sa.update(Job).where(Job.id == claim.job_id).values(values))
     return unnamed
+
+
+def move(session: Session, claim: Claim, fingerprint: dict[str, Any]) -> None:
+    """Say in the job's log and warnings what is other than where its snapshot was computed.
+
+    Raises LeaseLost when another worker holds the job. Run a second time, it says nothing twice.
+    """
+    held = queue.hold(session, claim)
+    job = session.get_one(Job, claim.job_id, populate_existing=True)
+    before = job.fingerprint or {}
+    names = sorted(name for name in {*before, *fingerprint} if before.get(name) != fingerprint.get(name))
+    if not names:
+        return
+    parts = [f"{name} was {before.get(name)} and is {fingerprint.get(name)}" for name in names]
+    message = f"The job goes on under another fingerprint: {'; '.join(parts)}."
+    hint = "The last bits may differ from those of a run that was never moved."
+    warning = Fault("fingerprint", "fingerprint_differs", message, hint)
+    data = {name: {"before": before.get(name), "now": fingerprint.get(name)} for name in names}
+    entry = Entry("job.warning", message, data, "warning")
+    events.insert(session, claim.job_id, held.event_count + 1, [entry])
+    values = {
+        "warnings": [*job.warnings, asdict(warning)],
+        "fingerprint": fingerprint,
+        "event_count": held.event_count + 1,
+    }
+    session.execute(sa.update(Job).where(Job.id == claim.job_id).values(values))
 
 
 def _write_epochs(session: Session, claim: Claim, rows: Sequence[dict[str, Any]], held: Held) -> list[Entry]:

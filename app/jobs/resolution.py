@@ -1,31 +1,18 @@
 """From what a client asked for to what will be done: every "auto" gets its value, every misfit its fault."""
 
 import itertools
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
+from app.architectures.network import to_engine
 from app.architectures.schemas import ArchitectureSpec, HiddenLayer
 from app.datasets import roles
 from app.datasets.encoding import Task
+from app.engine import allowed, automatic_initialization, leaves_for
 from app.errors import Fault, Invalid
-from app.jobs.schemas import GradientDescent, JobCreate, Training
+from app.jobs.options import Survey, reckoned, resolve_options, resolve_threads, with_preset
+from app.jobs.schemas import JobCreate, Training
 from app.settings import Settings
-
-PAPER: dict[str, Any] = {
-    "cost": "squared_error",
-    "optimizer": GradientDescent(),
-    "batch_size": "full",
-    "validation_fraction": 0.0,
-    "test_fraction": 0.0,
-    "early_stopping": None,
-    "standardize": False,
-    "dtype": "float64",
-}
-
-Sizes = Callable[[str, list[str], dict[str, Any]], tuple[int, int]]
-"""From task, targets and training options: the rows that are trained on, and those that validate."""
 
 AUTO_LAYERS = [HiddenLayer(units=32, activation="relu"), HiddenLayer(units=16, activation="relu")]
 
@@ -48,18 +35,19 @@ def resolve(
     row_count: int,
     architecture: ArchitectureSpec | None,
     settings: Settings,
-    sizes: Sizes | None = None,
+    survey: Survey | None = None,
 ) -> Resolved:
     """Resolve a job against its dataset's columns. Raises Invalid with every fault that was found.
 
-    ``architecture``: the stored or inline one; None is "auto". ``sizes`` makes the split; without it, its
-    parts are reckoned from the number of rows.
+    ``architecture``: the stored, inline or initial model's one; None is "auto". ``survey`` makes the split;
+    without it, its parts are reckoned from the number of rows, which does not do for weights.
     """
-    training = _with_preset(asked.training)
+    training = with_preset(asked.training)
     wanted = "regression" if asked.task == "auto" and training.preset == "paper" else asked.task
     faults: list[Fault] = []
     warnings: list[Fault] = []
     targets = [asked.target] if isinstance(asked.target, str) else asked.target
+    weights = training.sample_weight_column
     task: Task | None = None
     features: list[str] | None = None
     try:
@@ -67,26 +55,37 @@ def resolve(
     except Invalid as error:
         faults += error.faults
     try:
-        features = roles.resolve_features(columns, asked.features, asked.target)
+        features = roles.resolve_features(columns, asked.features, asked.target, weights)
     except Invalid as error:
         faults += error.faults
+    if (fault := roles.weights_fault(columns, weights, asked.target)) is not None:
+        faults.append(fault)
+        training = training.model_copy(update={"sample_weight_column": None})
     if task is None or features is None:
         raise _refused(faults)
     rows = row_count - max(_missing(columns, name) for name in targets)
     spec = architecture or ArchitectureSpec(layers=AUTO_LAYERS)
-    if sizes is None:
-        sizes = partial(_reckoned, rows)
-    options = _training(training, task, targets, sizes, faults)
+    options, trained, misfits = resolve_options(training, spec, task, targets, survey or reckoned(rows))
+    faults += misfits
+    activation = _output(spec, task, options["cost"], training, faults)
     network = {
         "inputs": roles.input_width(columns, features),
-        "layers": [layer.model_dump() for layer in spec.layers],
+        "layers": [
+            {**layer.model_dump(), "initialization": _start(layer.initialization, layer.activation)}
+            for layer in spec.layers
+        ],
         "output": {
             "units": roles.output_width(columns, asked.target, task),
-            "activation": _output(spec, task, options["cost"], training, faults),
-            "initialization": spec.output.initialization,
+            "activation": activation,
+            "initialization": _start(spec.output.initialization, activation),
         },
     }
     check_limits(network, settings, faults)
+    leaves = 1
+    if not faults:
+        size = trained if options["batch_size"] == "full" else min(options["batch_size"], trained)
+        leaves = leaves_for(to_engine(network), size)
+    options |= {"threads": resolve_threads(training.threads, leaves, settings, faults), "leaves": leaves}
     if faults:
         raise _refused(faults)
     return Resolved(task, targets, features, network, options, [asdict(each) for each in warnings])
@@ -96,65 +95,8 @@ def _refused(faults: list[Fault]) -> Invalid:
     return Invalid(f"{faults[0].param}: {faults[0].message}", *faults)
 
 
-def _with_preset(training: Training) -> Training:
-    if training.preset != "paper":
-        return training
-    sent = {name: getattr(training, name) for name in training.model_fields_set}
-    return Training.model_construct(**{**PAPER, **sent})
-
-
 def _missing(columns: list[dict[str, Any]], name: str) -> int:
     return next((int(each["missing"]) for each in columns if each["name"] == name), 0)
-
-
-def _reckoned(rows: int, _task: str, _targets: list[str], options: dict[str, Any]) -> tuple[int, int]:
-    tested = round(rows * options["test_fraction"])
-    validated = round(rows * options["validation_fraction"])
-    return rows - tested - validated, validated
-
-
-def _training(
-    training: Training, task: str, targets: list[str], sizes: Sizes, faults: list[Fault]
-) -> dict[str, Any]:
-    stratify = task == "classification" if training.stratify == "auto" else training.stratify
-    trained, validated = sizes(task, targets, {**training.model_dump(), "stratify": stratify})
-    if trained < 1 or training.validation_fraction + training.test_fraction >= 1:
-        message = "No row with a target is left for training."
-        faults.append(Fault("training.validation_fraction", "out_of_range", message, "Lower the fractions."))
-    cost = training.cost
-    if cost == "auto":
-        cost = "cross_entropy" if task == "classification" else "squared_error"
-    if cost == "cross_entropy" and task == "regression":
-        message = "cross_entropy is for classification; this is a regression."
-        faults.append(Fault("training.cost", "not_allowed", message, "Use squared_error."))
-    batch_size = training.batch_size
-    if batch_size == "auto":
-        batch_size = next(size for most, size in _BATCHES if trained <= most)
-    return {
-        **training.model_dump(),
-        "cost": cost,
-        "batch_size": batch_size,
-        "stratify": stratify,
-        "early_stopping": _early_stopping(training, validated, faults),
-        "threads": 1,
-    }
-
-
-_BATCHES: tuple[tuple[float, int], ...] = ((2_000, 32), (10_000, 64), (100_000, 128), (float("inf"), 256))
-"""Most training rows, and the minibatch that "auto" takes for them."""
-
-
-def _early_stopping(training: Training, validated: int, faults: list[Fault]) -> dict[str, Any] | None:
-    wanted = training.early_stopping
-    if wanted is None:
-        return None
-    if wanted.monitor == "validation_cost" and validated == 0:
-        if "early_stopping" in training.model_fields_set:
-            message = "Early stopping on validation_cost needs a validation split."
-            hint = 'Set training.validation_fraction, or monitor "cost".'
-            faults.append(Fault("training.early_stopping", "not_allowed", message, hint))
-        return None
-    return wanted.model_dump()
 
 
 def _output(spec: ArchitectureSpec, task: str, cost: str, training: Training, faults: list[Fault]) -> str:
@@ -166,13 +108,17 @@ def _output(spec: ArchitectureSpec, task: str, cost: str, training: Training, fa
         if task == "regression":
             return "identity"
         return "softmax" if cost == "cross_entropy" else "sigmoid"
-    if cost == "cross_entropy" and activation not in ("softmax", "sigmoid"):
-        message = f"cross_entropy needs probabilities, and the output activation is {activation}."
-        faults.append(Fault(param, "not_allowed", message, "Use softmax, or sigmoid for independent labels."))
-    if cost != "cross_entropy" and activation == "softmax":
-        message = "softmax goes only with the cost cross_entropy."
-        faults.append(Fault(param, "not_allowed", message, "Use sigmoid with squared_error."))
+    if not allowed(cost, activation):
+        message, hint = "softmax goes only with the cost cross_entropy.", f"Use sigmoid with {cost}."
+        if cost == "cross_entropy":
+            message = f"cross_entropy needs probabilities, and the output activation is {activation}."
+            hint = "Use softmax, or sigmoid for independent labels."
+        faults.append(Fault(param, "not_allowed", message, hint))
     return activation
+
+
+def _start(initialization: str, activation: str) -> str:
+    return automatic_initialization(activation) if initialization == "auto" else initialization
 
 
 def check_limits(network: dict[str, Any], settings: Settings, faults: list[Fault]) -> None:

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from app.datasets import content
 from app.dependencies import PrincipalDep, State, StateDep, WindowDep, listed, rename, router
 from app.errors import NotFound
-from app.jobs import events, service
+from app.jobs import events, service, submission
 from app.jobs.answers import EVENT_STREAM, EpochAnswer, EventAnswer, JobAnswer, SplitAnswer
 from app.jobs.schemas import JobCreate
 from app.jobs.states import TERMINAL
@@ -46,7 +46,7 @@ PING_SECONDS = 15.0
     summary="Submit a job",
     responses={
         202: located("The job waits for a worker."),
-        404: refused("There is no such dataset or architecture in this project; errors name which."),
+        404: refused("There is no such dataset, architecture or model in this project; errors name which."),
     },
 )
 async def create(
@@ -55,7 +55,7 @@ async def create(
     """Queue a training run. Every "auto" is resolved now; both forms are kept."""
     sent = await request.json()
     job = await run_in_threadpool(
-        service.create, state.database, state.blobs, state.settings, principal, body, sent
+        submission.create, state.database, state.blobs, state.settings, principal, body, sent
     )
     response.headers["Location"] = f"/v1/jobs/{job['id']}"
     return job

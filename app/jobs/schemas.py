@@ -5,58 +5,12 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from app.architectures.schemas import ArchitectureSpec
+from app.jobs.optimizers import Adam, Optimizer
+from app.jobs.schedules import Constant, Schedule
 from app.schemas import Labels, Matrix, Name, Numbers, Reference, Request, word_or
 
 Fraction = Annotated[float, Field(ge=0, lt=1, examples=[0.15])]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-Rate = Annotated[float, Field(gt=0)]
-LearningRate = Annotated[float, Field(gt=0, description="alpha: the length of a step.", examples=[0.01])]
-
-
-class GradientDescent(Request):
-    """(7)-(8) of the paper: θ ← θ − alpha·∇."""
-
-    name: Literal["gradient_descent"] = Field(
-        "gradient_descent", description="Which optimizer.", examples=["gradient_descent"]
-    )
-    learning_rate: Rate = Field(0.1, description="alpha of (7)-(8).", examples=[0.1])
-
-
-class Momentum(Request):
-    """Gradient descent with a velocity v: v ← momentum·v − alpha·∇, θ ← θ + v."""
-
-    name: Literal["momentum"] = Field("momentum", description="Which optimizer.", examples=["momentum"])
-    learning_rate: LearningRate = 0.01
-    momentum: Decay = Field(0.9, description="Share of the velocity that is kept.", examples=[0.9])
-
-
-class Adam(Request):
-    """Kingma & Ba 2015, algorithm 1, with both bias corrections."""
-
-    name: Literal["adam"] = Field("adam", description="Which optimizer.", examples=["adam"])
-    learning_rate: LearningRate = 0.001
-    beta1: Decay = Field(0.9, description="Decay of the gradient's running mean.", examples=[0.9])
-    beta2: Decay = Field(0.999, description="Decay of its square's running mean.", examples=[0.999])
-    epsilon: Rate = Field(1e-8, description="Keeps the division from zero.", examples=[1e-8])
-
-
-def _nameless(schema: dict[str, Any]) -> None:
-    """What has no name fits several of them: the document asks for one at least."""
-    schema["anyOf"] = schema.pop("oneOf")
-
-
-Optimizer = Annotated[
-    Annotated[GradientDescent, Tag("gradient_descent")]
-    | Annotated[Momentum, Tag("momentum")]
-    | Annotated[Adam, Tag("adam")],
-    Field(
-        discriminator="name",
-        description="How parameters are updated. Without a name it is adam, or gradient_descent in the "
-        "paper preset.",
-        examples=[{"name": "adam", "learning_rate": 0.003}],
-        json_schema_extra=_nameless,
-    ),
-]
+Weight = Annotated[float, Field(ge=0, le=1e12)]
 
 
 class EarlyStopping(Request):
@@ -86,24 +40,40 @@ class Training(Request):
         "standardizing, float64. Fields beside it win.",
         examples=["paper"],
     )
-    cost: Literal["auto", "squared_error", "cross_entropy"] = Field(
+    cost: Literal["auto", "squared_error", "cross_entropy", "absolute_error", "huber"] = Field(
         "auto",
-        description="squared_error is (5). auto: cross_entropy for classification, squared_error for "
+        description="J of an example, with its error e = a - y: squared_error is (5), sum e^2/2; "
+        "absolute_error sum |e|; huber sum of e^2/2 where |e| <= 1, else |e| - 1/2; cross_entropy "
+        "-sum y ln a, for classification. auto: cross_entropy for classification, squared_error for "
         "regression.",
         examples=["cross_entropy"],
     )
     optimizer: Optimizer = Adam()
+    learning_rate_schedule: Schedule = Constant()
     batch_size: word_or(Literal["auto", "full"], Annotated[int, Field(ge=1, le=2**31)]) = Field(  # type: ignore[valid-type]
         "auto",
         description="Examples per step; a smaller last minibatch is used, not dropped. full: all of them. "
-        "auto: 32 to 256, by the number of training rows.",
+        "auto: 32 to 256, by the number of training rows; full for lbfgs, which takes no other.",
         examples=[32],
     )
     epochs: int = Field(
         200, ge=1, le=10_000_000, description="Most passes over the training rows.", examples=[100]
     )
+    time_budget_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="Most seconds of training, as the epochs' seconds count them; null: no limit.",
+        examples=[60.0],
+    )
     weight_decay: float = Field(
         0.0, ge=0, description="lambda of (6): not divided by m, weights only.", examples=[0.0001]
+    )
+    gradient_clip_norm: float | None = Field(
+        None,
+        gt=0,
+        description="Longest gradient, as the Euclidean norm of (9) and (10) together, that a step goes by; "
+        "a longer one is scaled down to it. null: no limit.",
+        examples=[1.0],
     )
     validation_fraction: Fraction = Field(0.15, description="Share of rows that steer early stopping.")
     test_fraction: Fraction = Field(0.15, description="Share of rows held out until the end.")
@@ -121,6 +91,18 @@ class Training(Request):
         "training rows. Costs are then in scaled units, metrics and predictions in raw ones.",
         examples=[True],
     )
+    class_weight: word_or(Literal["balanced"], dict[str, Weight]) | None = Field(  # type: ignore[valid-type]
+        None,
+        description="What each row of a class counts in costs and gradients: by class, 1 for those left out; "
+        "or balanced: training rows / (classes * training rows of the class). Metrics count every row alike.",
+        examples=["balanced"],
+    )
+    sample_weight_column: Annotated[str, Field(max_length=255)] | None = Field(
+        None,
+        description="A number column with what each row counts in costs and gradients, beside its class's "
+        "weight; it is no feature. Metrics count every row alike.",
+        examples=["weight"],
+    )
     shuffle: bool = Field(True, description="New minibatches every epoch.", examples=[True])
     seed: int = Field(
         0, ge=0, lt=2**63, description="Decides split, first weights and shuffling.", examples=[42]
@@ -128,17 +110,24 @@ class Training(Request):
     dtype: Literal["float32", "float64"] = Field(
         "float32", description="The numbers that training computes with.", examples=["float64"]
     )
-    threads: word_or(Literal["auto"], Literal[1]) = Field(  # type: ignore[valid-type]
-        "auto", description="Threads of one job; they never change a bit of the result.", examples=[1]
+    threads: word_or(Literal["auto"], Annotated[int, Field(ge=1, le=256)]) = Field(  # type: ignore[valid-type]
+        "auto",
+        description="Cores of this job; they never change a bit of the result. auto: the server's cores over "
+        "its trainer slots; 1 where a step is too small to be shared.",
+        examples=[1],
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _name_the_default_optimizer(cls, sent: Any) -> Any:
-        if isinstance(sent, dict) and isinstance(optimizer := sent.get("optimizer"), dict):
-            default = "gradient_descent" if sent.get("preset") == "paper" else "adam"
-            return {**sent, "optimizer": {"name": default, **optimizer}}
-        return sent
+    def _name_the_defaults(cls, sent: Any) -> Any:
+        if not isinstance(sent, dict):
+            return sent
+        defaults = {
+            "optimizer": "gradient_descent" if sent.get("preset") == "paper" else "adam",
+            "learning_rate_schedule": "constant",
+        }
+        nameless = {field: sent[field] for field in defaults if isinstance(sent.get(field), dict)}
+        return {**sent, **{field: {"name": defaults[field], **each} for field, each in nameless.items()}}
 
 
 class LayerParameters(Request):
@@ -196,7 +185,8 @@ class JobCreate(Request):
     )
     architecture: word_or(Literal["auto"], ArchitectureSpec) = Field(  # type: ignore[valid-type]
         "auto",
-        description="The network's layers; auto: two hidden layers of 32 and 16 relu units.",
+        description="The network's layers; auto: two hidden layers of 32 and 16 relu units, or those of the "
+        "initial model.",
         examples=[{"layers": [{"units": 16, "activation": "tanh"}]}],
     )
     architecture_id: Reference | None = Field(
@@ -217,6 +207,12 @@ class JobCreate(Request):
                 {"W": [[0.1, 0.2, 0.3]], "b": [0.0]},
             ]
         ],
+    )
+    initial_model_id: Reference | None = Field(
+        None,
+        description="A model of this project to start from: its parameters, and with the architecture auto "
+        "its layers too. Features and targets are encoded anew.",
+        examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
     )
     priority: int = Field(0, ge=-100, le=100, description="Higher runs first.", examples=[10])
     name: Name | None = Field(

@@ -1,6 +1,5 @@
-"""Jobs as clients see them: creation, reading, cancelling, deleting."""
+"""Jobs as clients see them: reading, cancelling, deleting; see `submission` for their beginning."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,155 +7,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.architectures import service as architectures
-from app.architectures.network import to_engine
-from app.architectures.schemas import ArchitectureSpec
-from app.datasets import content
-from app.datasets import service as datasets
-from app.engine import Parameters, ShapeMismatch
-from app.errors import Fault, Invalid
 from app.jobs import events
 from app.jobs.events import Entry
-from app.jobs.resolution import Resolved, resolve
-from app.jobs.schemas import JobCreate, LayerParameters
 from app.jobs.states import TERMINAL, State, require
 from app.keys.service import Principal
-from app.models import parameters as codec
-from app.settings import Settings
 from app.storage import lookup
-from app.storage.blobs import Blobs, Staged
-from app.storage.columns import new_id, now, to_json
+from app.storage.blobs import Blobs
+from app.storage.columns import now
 from app.storage.database import Database
 from app.storage.tables import Epoch, Event, Job, Snapshot
-
-MOST_ARRAY_ITEMS = 64
-SPLIT_ROWS = 200_000
-"""Up to so many rows a job's split is made with the job: small ones do not go by reckoning."""
-
-
-def create(
-    database: Database,
-    blobs: Blobs,
-    settings: Settings,
-    principal: Principal,
-    asked: JobCreate,
-    sent: dict[str, Any],
-) -> dict[str, Any]:
-    """Queue a job. ``sent`` is the body as it came, kept beside what it was resolved to.
-
-    Raises Invalid with every misfit, NotFound for an unknown dataset or architecture.
-    """
-    with database.reading() as session:
-        resolved = _resolve(session, database, blobs, settings, principal, asked)
-    initial = _initial(blobs, asked.initial_parameters, resolved)
-    moment = now()
-    job_id = new_id("job")
-    with database.writing() as session:
-        dataset = datasets.get(session, principal, asked.dataset_id, param="dataset_id", keep=True)
-        if initial is not None:
-            blobs.attach(session, initial)
-        row = {
-            "id": job_id,
-            "project_id": principal.project_id,
-            "created_by": principal.key_id,
-            "created_at": moment,
-            "name": asked.name,
-            "labels": asked.metadata,
-            "dataset_id": dataset.id,
-            "dataset_sha256": dataset.sha256,
-            "task": resolved.task,
-            "target": resolved.target,
-            "features": resolved.features,
-            "architecture_id": asked.architecture_id,
-            "architecture": resolved.architecture,
-            "training": resolved.training,
-            "requested": _abridged(sent),
-            "initial_parameters": None if initial is None else initial.sha256,
-            "warnings": resolved.warnings,
-            "status": State.QUEUED,
-            "want": "run",
-            "priority": asked.priority,
-            "fence": 0,
-            "lease_until": 0.0,
-            "crashes": 0,
-            "event_count": 1,
-            "epochs_completed": 0,
-        }
-        job = Job(**row)
-        session.add(job)
-        session.flush()
-        events.insert(session, job_id, 1, [Entry("job.queued", "The job waits for a worker.")])
-        database.announce(session)
-        return answer(session, job)
-
-
-def _resolve(
-    session: Session,
-    database: Database,
-    blobs: Blobs,
-    settings: Settings,
-    principal: Principal,
-    asked: JobCreate,
-) -> Resolved:
-    dataset = datasets.get(session, principal, asked.dataset_id, param="dataset_id")
-    spec = asked.architecture if isinstance(asked.architecture, ArchitectureSpec) else None
-    if asked.architecture_id is not None:
-        if spec is not None:
-            message = "Give an architecture or an architecture_id, not both."
-            raise Invalid(message, Fault("architecture_id", "not_allowed", message))
-        spec = architectures.spec(session, principal, asked.architecture_id)
-
-    def sizes(task: str, targets: list[str], training: dict[str, Any]) -> tuple[int, int]:
-        table = content.table_of(database, blobs, settings.cache_dir, dataset.id, dataset.sha256)
-        split = content.split_of(table, targets, task, training)
-        return len(split.train), len(split.validation)
-
-    exactly = sizes if dataset.row_count <= SPLIT_ROWS else None
-    return resolve(asked, dataset.columns, dataset.row_count, spec, settings, exactly)
-
-
-def _initial(blobs: Blobs, layers: list[LayerParameters] | None, resolved: Resolved) -> Staged | None:
-    if layers is None:
-        return None
-    try:
-        pairs = [(layer.W, layer.b) for layer in layers]
-        parameters = Parameters.of(to_engine(resolved.architecture), pairs, resolved.training["dtype"])
-    except ShapeMismatch as error:
-        where = error.where if error.where.startswith("[") else ""
-        message = f"Expected {_shape(error.expected)}, got {_shape(error.got)}."
-        fault = Fault(f"initial_parameters{where}", "wrong_shape", message, _SHAPES)
-        raise Invalid(f"{fault.param}: {message}", fault) from None
-    if not parameters.is_finite():
-        message = "A number is beyond the range of the training dtype."
-        raise Invalid(message, Fault("initial_parameters", "not_finite", message, 'Use "dtype": "float64".'))
-    return blobs.stage(codec.dump(parameters))
-
-
-_SHAPES = "Element k is W^(k), s_{k+1} rows of s_k numbers, and b^(k), s_{k+1} numbers."
-
-
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return "no rectangle of numbers" if shape is None else " x ".join(str(size) for size in shape)
-
-
-def _abridged(value: Any) -> Any:
-    """The request, with long arrays as their shape and SHA-256."""
-    if isinstance(value, dict):
-        return {name: _abridged(each) for name, each in value.items()}
-    if isinstance(value, list):
-        shape: list[int] = []
-        inner: Any = value
-        while isinstance(inner, list):
-            shape.append(len(inner))
-            inner = inner[0] if inner else None
-        size = 1
-        for length in shape:
-            size *= length
-        if size > MOST_ARRAY_ITEMS and not isinstance(inner, dict | str):
-            digest = hashlib.sha256(to_json(value).encode()).hexdigest()
-            return {"shape": shape, "sha256": digest}
-        return [_abridged(each) for each in value]
-    return value
 
 
 def get(session: Session, principal: Principal, job_id: str) -> Job:

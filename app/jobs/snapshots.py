@@ -8,37 +8,41 @@ import numpy as np
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from app import engine
 from app.architectures.network import to_engine
-from app.engine import (
-    Adam,
-    Architecture,
-    EarlyStopping,
-    Epoch,
-    GradientDescent,
-    Momentum,
-    Parameters,
-    Plan,
-    Snapshot,
-)
+from app.engine import Architecture, EarlyStopping, Epoch, Parameters, Plan, Snapshot
 from app.storage.tables import Job
 
 PROGRESS_SECONDS = 0.1
 """How long an engine that is inside an epoch may go on without looking up: a cancellation waits for it."""
 
-OPTIMIZERS = {"gradient_descent": GradientDescent, "momentum": Momentum, "adam": Adam}
+OPTIMIZERS: dict[str, type[Any]] = {
+    "gradient_descent": engine.GradientDescent,
+    "momentum": engine.Momentum,
+    "nesterov": engine.Nesterov,
+    "rmsprop": engine.RMSprop,
+    "adam": engine.Adam,
+    "adamw": engine.AdamW,
+    "lbfgs": engine.LBFGS,
+}
+SCHEDULES: dict[str, type[Any]] = {
+    "constant": engine.Constant,
+    "step": engine.Step,
+    "exponential": engine.Exponential,
+    "cosine": engine.Cosine,
+    "plateau": engine.Plateau,
+}
 
 
 def plan_of(job: Job, training_rows: int) -> Plan:
     """The engine's plan of a resolved job."""
     training = job.training
-    optimizer = dict(training["optimizer"])
-    kind = OPTIMIZERS[optimizer.pop("name")]
     stopping = training["early_stopping"]
     size = training["batch_size"]
     return Plan(
         architecture=to_engine(job.architecture),
         cost=training["cost"],
-        optimizer=kind(**optimizer),
+        optimizer=_named(OPTIMIZERS, training["optimizer"]),
         batch_size=training_rows if size == "full" else min(size, training_rows),
         epochs=training["epochs"],
         lambda_=training["weight_decay"],
@@ -46,9 +50,17 @@ def plan_of(job: Job, training_rows: int) -> Plan:
         shuffle=training["shuffle"],
         dtype=training["dtype"],
         early_stopping=None if stopping is None else EarlyStopping(**stopping),
+        schedule=_named(SCHEDULES, training["learning_rate_schedule"]),
+        clip_norm=training["gradient_clip_norm"],
+        time_budget=training["time_budget_seconds"],
+        leaves=training["leaves"],
         metric="accuracy" if job.task == "classification" else "r2",
         progress_seconds=PROGRESS_SECONDS,
     )
+
+
+def _named(kinds: dict[str, type[Any]], options: dict[str, Any]) -> Any:
+    return kinds[options["name"]](**{field: value for field, value in options.items() if field != "name"})
 
 
 def dump(snapshot: Snapshot, job_id: str, fence: int) -> bytes:

@@ -24,11 +24,19 @@ def outputs_of(architecture: Architecture, parameters: Parameters, x: Floats) ->
     return np.concatenate(blocks) if blocks else np.empty((0, architecture.s[architecture.n]), x.dtype)
 
 
-def mean_cost(architecture: Architecture, cost: str, outputs: Floats, y: Floats) -> float | None:
-    """The first term of (6); None when it is not finite or there are no rows."""
+def mean_cost(
+    architecture: Architecture,
+    cost: str,
+    outputs: Floats,
+    y: Floats,
+    v: NDArray[np.float64] | None = None,
+) -> float | None:
+    """The first term of (6), rows weighted by v (k,) if given; None if not finite or there are no rows."""
     if not len(y):
         return None
     form = COSTS[cost][architecture.layers[-1].activation]
+    if v is not None:
+        return _finite(v @ form.examples(outputs.T, y.T) / v.sum())
     return _finite(form.total(outputs.T, y.T) / len(y))
 
 

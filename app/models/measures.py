@@ -8,7 +8,10 @@ from app.schemas import Answer
 
 
 class Measures(Answer):
-    """Classification has accuracy and log_loss; regression rmse, mae and r2, in the target's own units."""
+    """Classification has accuracy and log_loss; regression rmse, mae and r2, in the target's own units.
+
+    Every row counts alike, whatever it weighed in training.
+    """
 
     accuracy: float | None = Field(None, description="Share of rows that are right.", examples=[0.98])
     log_loss: float | None = Field(

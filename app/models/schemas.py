@@ -79,7 +79,7 @@ class ModelAnswer(Answer):
         examples=[["Adelie", "Chinstrap", "Gentoo"]],
     )
     cost: float | None = Field(
-        description="J of (6) at these parameters, on the training rows.", examples=[0.0421]
+        description="J of (6) at these parameters, on the training rows as weighted.", examples=[0.0421]
     )
     metrics: Annotated[dict[str, Any], Shape(SplitMeasures)] = Field(
         description="Its measures on each part of the split; empty where they were not taken."
@@ -131,5 +131,7 @@ class EvaluationAnswer(Answer):
         description="The part of the training dataset; null for all of another.", examples=["test"]
     )
     row_count: int = Field(description="Rows with a known target.", examples=[51])
-    cost: float | None = Field(description="The first term of (6) on these rows.", examples=[0.0633])
+    cost: float | None = Field(
+        description="The first term of (6) on these rows, each of which counts alike.", examples=[0.0633]
+    )
     metrics: Annotated[dict[str, Any], Shape(EvaluationMeasures)] = Field(description="The measures.")

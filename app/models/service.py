@@ -38,7 +38,17 @@ EQUATIONS = {
 }
 
 
-_EXTENSIONS = {"cross_entropy": {"cost.examples": "-sum y ln a, in place of (5)"}}
+_EXTENSIONS = {
+    "cross_entropy": {"cost.examples": "-sum y ln a, in place of (5)"},
+    "absolute_error": {
+        "cost.examples": "sum |a - y|, in place of (5)",
+        "delta": "(14)-(18), with sign(a - y) in place of (17)",
+    },
+    "huber": {
+        "cost.examples": "sum of e^2/2 where |e| <= 1, else |e| - 1/2, with e = a - y, in place of (5)",
+        "delta": "(14)-(18), with a - y cut to [-1, 1] in place of (17)",
+    },
+}
 
 
 def get(session: Session, principal: Principal, model_id: str, *, lock: bool = False) -> Model:

@@ -1,7 +1,7 @@
 """What a trainer needs to train a job: its plan, its arrays and the point to go on from."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from app.datasets.encoding import Encoding, fit
 from app.datasets.split import Split
 from app.engine import Data, Parameters, Plan, Snapshot, fingerprint
 from app.errors import LeaseLost
-from app.jobs import snapshots
+from app.jobs import snapshots, weights
 from app.jobs.queue import Claim
 from app.models import evaluation
 from app.models import parameters as codec
@@ -39,7 +39,7 @@ class Arrays:
 
     @property
     def size(self) -> int:
-        parts = (self.data.x, self.data.y, self.data.validation_x, self.data.validation_y)
+        parts = [getattr(self.data, field.name) for field in fields(self.data)]
         return sum(0 if part is None else part.nbytes for part in (*parts, self.test_x, self.test_y))
 
 
@@ -52,6 +52,8 @@ class Run:
     snapshot: Snapshot
     arrays: Arrays
     fingerprint: dict[str, Any]
+    moved: bool
+    """Whether the snapshot that it goes on from was computed under another fingerprint."""
 
     @property
     def data(self) -> Data:
@@ -87,21 +89,20 @@ class Run:
         return evaluation.summary(self.encoding, outputs, y)
 
     def costs(self, parameters: Parameters) -> dict[str, float | None]:
-        """J of (6) on the training rows, its first term, and that term on the validation rows."""
+        """J of (6) on the training rows as weighted, its first term, and that term on the validation rows."""
         network, cost = self.plan.architecture, self.plan.cost
 
-        def of(x: Any, y: Any) -> float | None:
+        def of(x: Any, y: Any, v: Any) -> float | None:
             if x is None or not len(x):
                 return None
-            return evaluation.mean_cost(network, cost, evaluation.outputs_of(network, parameters, x), y)
+            return evaluation.mean_cost(network, cost, evaluation.outputs_of(network, parameters, x), y, v)
 
-        data_cost = of(self.data.x, self.data.y)
-        weights = parameters.weights.astype(np.float64)
-        decay = 0.5 * self.plan.lambda_ * float(weights @ weights)
+        data, data_cost = self.data, of(self.data.x, self.data.y, self.data.weights)
+        decay = 0.5 * self.plan.lambda_ * parameters.squared_weights()
         return {
             "cost": None if data_cost is None else data_cost + decay,
             "data_cost": data_cost,
-            "validation_cost": of(self.data.validation_x, self.data.validation_y),
+            "validation_cost": of(data.validation_x, data.validation_y, data.validation_weights),
         }
 
 
@@ -131,11 +132,16 @@ class Materials:
         else:
             start = codec.load(plan.architecture, initial) if initial else None
             snapshot = Snapshot.start(plan, start)
-        return Run(job, plan, snapshot, arrays, fingerprint())
+        now = fingerprint()
+        moved = state is not None and job.fingerprint is not None and job.fingerprint != now
+        return Run(job, plan, snapshot, arrays, now, moved)
 
     def _arrays_of(self, job: Job) -> Arrays:
         training = job.training
-        decisive = ("validation_fraction", "test_fraction", "stratify", "seed", "standardize", "dtype")
+        decisive = (
+            *("validation_fraction", "test_fraction", "stratify", "seed", "standardize", "dtype"),
+            *("class_weight", "sample_weight_column"),
+        )
         key = to_json(
             [
                 job.dataset_sha256,
@@ -182,4 +188,9 @@ class Materials:
         x, y = part(split.train)
         validation_x, validation_y = part(split.validation) if len(split.validation) else (None, None)
         test_x, test_y = part(split.test) if len(split.test) else (None, None)
-        return Arrays(encoding, split, Data(x, y, validation_x, validation_y), test_x, test_y)
+        v = weights.of_rows(table, job.target[0], job.training, split.train)
+        validation_v = None
+        if validation_x is not None:
+            validation_v = weights.of_rows(table, job.target[0], job.training, split.validation)
+        data = Data(x, y, validation_x, validation_y, v, validation_v)
+        return Arrays(encoding, split, data, test_x, test_y)

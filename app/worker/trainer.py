@@ -100,7 +100,9 @@ class Trainer:
         snapshot_due = time.monotonic() + self.snapshot_seconds
         flush_due = time.monotonic() + FLUSH_SECONDS
         self.epochs = run.epochs_recorded()
-        reports = train(run.snapshot, run.data, run.plan)
+        if run.moved:
+            self._say_that_it_moved(run)
+        reports = train(run.snapshot, run.data, run.plan, threads=run.job.training["threads"])
         try:
             for report in reports:
                 if isinstance(report, Finished):
@@ -124,6 +126,13 @@ class Trainer:
         except Diverged as diverged:
             return self._diverge(run, diverged)
         raise AssertionError("training ended without an end")
+
+    def _say_that_it_moved(self, run: Run) -> None:
+        def unit(session: Session) -> None:
+            self.database.announce(session)
+            history.move(session, self.claim, run.fingerprint)
+
+        self.database.patiently(unit, self.patience)
 
     def _snapshot_pause(self) -> float:
         return max(self.snapshot_seconds, SNAPSHOT_SHARE * self.snapshot_cost)

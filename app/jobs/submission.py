@@ -1,0 +1,165 @@
+"""Submitting a job: resolved, checked against all that it needs, and queued."""
+
+import hashlib
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+from sqlalchemy.orm import Session
+
+from app.architectures import service as architectures
+from app.architectures.schemas import ArchitectureSpec
+from app.datasets import content
+from app.datasets import service as datasets
+from app.datasets.encoding import class_codes
+from app.datasets.table import Table
+from app.errors import Fault, Invalid
+from app.jobs import events, starts, weights
+from app.jobs.events import Entry
+from app.jobs.options import Rows
+from app.jobs.resolution import Resolved, resolve
+from app.jobs.schemas import JobCreate
+from app.jobs.service import answer
+from app.jobs.states import State
+from app.keys.service import Principal
+from app.settings import Settings
+from app.storage import lookup
+from app.storage.blobs import Blobs
+from app.storage.columns import new_id, now, to_json
+from app.storage.database import Database
+from app.storage.tables import Job, Model
+
+MOST_ARRAY_ITEMS = 64
+SPLIT_ROWS = 200_000
+"""Up to so many rows a job's split is made with the job: small ones do not go by reckoning."""
+
+
+def create(
+    database: Database,
+    blobs: Blobs,
+    settings: Settings,
+    principal: Principal,
+    asked: JobCreate,
+    sent: dict[str, Any],
+) -> dict[str, Any]:
+    """Queue a job. ``sent`` is the body as it came, kept beside what it was resolved to.
+
+    Raises Invalid with every misfit, NotFound for an unknown dataset, architecture or initial model.
+    """
+    with database.reading() as session:
+        resolved = _resolve(session, database, blobs, settings, principal, asked)
+    layers, model_id = asked.initial_parameters, asked.initial_model_id
+    initial = None if layers is None else starts.sent(blobs, layers, resolved)
+    moment = now()
+    job_id = new_id("job")
+    with database.writing() as session:
+        dataset = datasets.get(session, principal, asked.dataset_id, param="dataset_id", keep=True)
+        start = None
+        if initial is not None:
+            blobs.attach(session, initial)
+            start = initial.sha256
+        elif model_id is not None:
+            # The model is locked, so its bytes stay until this job names them too, and then for its sake.
+            model = lookup.get(session, Model, principal.project_id, model_id, "initial_model_id", lock=True)
+            start = model.parameters
+        row = {
+            "id": job_id,
+            "project_id": principal.project_id,
+            "created_by": principal.key_id,
+            "created_at": moment,
+            "name": asked.name,
+            "labels": asked.metadata,
+            "dataset_id": dataset.id,
+            "dataset_sha256": dataset.sha256,
+            "task": resolved.task,
+            "target": resolved.target,
+            "features": resolved.features,
+            "architecture_id": asked.architecture_id,
+            "architecture": resolved.architecture,
+            "training": resolved.training,
+            "requested": _abridged(sent),
+            "initial_parameters": start,
+            "warnings": resolved.warnings,
+            "status": State.QUEUED,
+            "want": "run",
+            "priority": asked.priority,
+            "fence": 0,
+            "lease_until": 0.0,
+            "crashes": 0,
+            "event_count": 1,
+            "epochs_completed": 0,
+        }
+        job = Job(**row)
+        session.add(job)
+        session.flush()
+        events.insert(session, job_id, 1, [Entry("job.queued", "The job waits for a worker.")])
+        database.announce(session)
+        return answer(session, job)
+
+
+def _resolve(
+    session: Session,
+    database: Database,
+    blobs: Blobs,
+    settings: Settings,
+    principal: Principal,
+    asked: JobCreate,
+) -> Resolved:
+    dataset = datasets.get(session, principal, asked.dataset_id, param="dataset_id")
+    model = None
+    if asked.initial_model_id is not None:
+        if asked.initial_parameters is not None:
+            _refuse("initial_model_id", "Give initial_parameters or an initial_model_id, not both.")
+        model = lookup.get(session, Model, principal.project_id, asked.initial_model_id, "initial_model_id")
+    spec = asked.architecture if isinstance(asked.architecture, ArchitectureSpec) else None
+    if asked.architecture_id is not None:
+        if spec is not None:
+            _refuse("architecture_id", "Give an architecture or an architecture_id, not both.")
+        spec = architectures.spec(session, principal, asked.architecture_id)
+    if spec is None and model is not None:
+        spec = starts.spec_of(model)
+
+    def table() -> Table:
+        return content.table_of(database, blobs, settings.cache_dir, dataset.id, dataset.sha256)
+
+    def survey(task: str, targets: list[str], training: dict[str, Any]) -> Rows:
+        rows = table()
+        split = content.split_of(rows, targets, task, training)
+        faults: list[Fault] = []
+        by_class = weights.resolve(rows, split, targets[0], training, faults)
+        return Rows(len(split.train), len(split.validation), by_class, tuple(faults))
+
+    weighted = weights.is_weighted(asked.training.model_dump())
+    exactly = survey if weighted or dataset.row_count <= SPLIT_ROWS else None
+    resolved = resolve(asked, dataset.columns, dataset.row_count, spec, settings, exactly)
+    if model is not None:
+        starts.check_fit(session, blobs, model, resolved)
+        classes = None
+        if resolved.task == "classification":
+            _, classes = class_codes(table().columns[resolved.target[0]])
+        found = starts.differences(model, resolved, dataset.columns, classes)
+        resolved.warnings.extend(asdict(each) for each in found)
+    return resolved
+
+
+def _refuse(param: str, message: str) -> NoReturn:
+    raise Invalid(message, Fault(param, "not_allowed", message))
+
+
+def _abridged(value: Any) -> Any:
+    """The request, with long arrays as their shape and SHA-256."""
+    if isinstance(value, dict):
+        return {name: _abridged(each) for name, each in value.items()}
+    if isinstance(value, list):
+        shape: list[int] = []
+        inner: Any = value
+        while isinstance(inner, list):
+            shape.append(len(inner))
+            inner = inner[0] if inner else None
+        size = 1
+        for length in shape:
+            size *= length
+        if size > MOST_ARRAY_ITEMS and not isinstance(inner, dict | str):
+            digest = hashlib.sha256(to_json(value).encode()).hexdigest()
+            return {"shape": shape, "sha256": digest}
+        return [_abridged(each) for each in value]
+    return value
