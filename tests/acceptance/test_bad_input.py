@@ -27,6 +27,7 @@ def server(new_server: Callable[..., Server]) -> Server:
         max_upload_bytes=UPLOAD_LIMIT,
         max_json_bytes=JSON_LIMIT,
         max_parameters=100_000,
+        max_threads=3,
         lease_seconds=5,
     )
 
@@ -217,6 +218,112 @@ JOBS: dict[str, tuple[Json, str]] = {
         {"architecture": {"layers": [], "output": {"activation": "tanh"}}},
         "architecture.output.activation",
     ),
+    "an unknown schedule": (
+        training(learning_rate_schedule={"name": "triangle"}),
+        "training.learning_rate_schedule.name",
+    ),
+    "another schedule's option": (
+        training(learning_rate_schedule={"name": "cosine", "factor": 0.5}),
+        "training.learning_rate_schedule.factor",
+    ),
+    "an option of no schedule": (
+        training(learning_rate_schedule={"factor": 0.5}),
+        "training.learning_rate_schedule.factor",
+    ),
+    "a step of no length": (
+        training(learning_rate_schedule={"name": "step", "every": 0}),
+        "training.learning_rate_schedule.every",
+    ),
+    "steps at no time": (
+        training(learning_rate_schedule={"name": "step"}),
+        "training.learning_rate_schedule.every",
+    ),
+    "a rate that grows": (
+        training(learning_rate_schedule={"name": "exponential", "factor": 1.5}),
+        "training.learning_rate_schedule.factor",
+    ),
+    "a cosine that rises": (
+        training(learning_rate_schedule={"name": "cosine", "final_learning_rate": 0.5}),
+        "training.learning_rate_schedule.final_learning_rate",
+    ),
+    "a plateau that changes nothing": (
+        training(learning_rate_schedule={"name": "plateau", "factor": 1.0}),
+        "training.learning_rate_schedule.factor",
+    ),
+    "a warm-up beyond the end": (
+        training(learning_rate_schedule={"warmup_epochs": 3}, epochs=2),
+        "training.learning_rate_schedule.warmup_epochs",
+    ),
+    "a schedule of a number": (
+        training(learning_rate_schedule=0.1),
+        "training.learning_rate_schedule",
+    ),
+    "lbfgs with minibatches": (
+        training(optimizer={"name": "lbfgs"}, batch_size=2),
+        "training.batch_size",
+    ),
+    "lbfgs with a learning rate": (
+        training(optimizer={"name": "lbfgs", "learning_rate": 0.1}),
+        "training.optimizer.learning_rate",
+    ),
+    "lbfgs with a schedule": (
+        training(optimizer={"name": "lbfgs"}, learning_rate_schedule={"name": "cosine"}),
+        "training.learning_rate_schedule",
+    ),
+    "lbfgs with a warm-up": (
+        training(optimizer={"name": "lbfgs"}, learning_rate_schedule={"warmup_epochs": 1}),
+        "training.learning_rate_schedule",
+    ),
+    "lbfgs with clipping": (
+        training(optimizer={"name": "lbfgs"}, gradient_clip_norm=1.0),
+        "training.gradient_clip_norm",
+    ),
+    "lbfgs with dropout": (
+        {**architecture(dropout=0.5), **training(optimizer={"name": "lbfgs"})},
+        "architecture.layers[0].dropout",
+    ),
+    "no memory": (training(optimizer={"name": "lbfgs", "memory": 0}), "training.optimizer.memory"),
+    "a clip of 0": (training(gradient_clip_norm=0), "training.gradient_clip_norm"),
+    "no time": (training(time_budget_seconds=0), "training.time_budget_seconds"),
+    "no threads": (training(threads=0), "training.threads"),
+    "more threads than there can be": (training(threads=257), "training.threads"),
+    "more threads than this server gives": (training(threads=4), "training.threads"),
+    "threads in words": (training(threads="many"), "training.threads"),
+    "all dropped": (architecture(dropout=1.0), "architecture.layers[0].dropout"),
+    "less than nothing dropped": (architecture(dropout=-0.1), "architecture.layers[0].dropout"),
+    "dropout of the output": (
+        {"architecture": {"layers": [], "output": {"dropout": 0.5}}},
+        "architecture.output.dropout",
+    ),
+    "softmax with huber": (
+        {"architecture": {"layers": [], "output": {"activation": "softmax"}}, **training(cost="huber")},
+        "architecture.output.activation",
+    ),
+    "class weights in words": (training(class_weight="even"), "training.class_weight"),
+    "class weights as a list": (training(class_weight=[1, 2]), "training.class_weight"),
+    "a negative class weight": (training(class_weight={"0": -1}), "training.class_weight.0"),
+    "a class weight in words": (training(class_weight={"0": "1"}), "training.class_weight.0"),
+    "a weight of no class": (training(class_weight={"2": 1}), "training.class_weight.2"),
+    "no weight for any class": (training(class_weight={"0": 0, "1": 0}), "training.class_weight"),
+    "class weights of a regression": (
+        {"task": "regression", **training(class_weight={"0": 2})},
+        "training.class_weight",
+    ),
+    "an unknown column of weights": (
+        training(sample_weight_column="w"),
+        "training.sample_weight_column",
+    ),
+    "the target as weights": (training(sample_weight_column="y"), "training.sample_weight_column"),
+    "weights as a feature": (
+        {"features": ["x1", "x2"], **training(sample_weight_column="x2")},
+        "features[1]",
+    ),
+    "a number as a column of weights": (
+        training(sample_weight_column=1),
+        "training.sample_weight_column",
+    ),
+    "an initial model that is none": ({"initial_model_id": 5}, "initial_model_id"),
+    "an endless model id": ({"initial_model_id": "m" * 100}, "initial_model_id"),
     "the paper without an activation": (training(preset="paper"), "architecture.output.activation"),
 }
 
@@ -258,6 +365,37 @@ HINTS: dict[str, tuple[Json, str, str]] = {
     "mse": (training(cost="mse"), "training.cost", "squared_error"),
     "linear": (architecture(activation="linear"), "architecture.layers[0].activation", "identity"),
     "softmax": (architecture(activation="softmax"), "architecture.layers[0].activation", "output"),
+    "mae": (training(cost="mae"), "training.cost", "absolute_error"),
+    "smooth_l1": (training(cost="smooth_l1"), "training.cost", "huber"),
+    "swish": (architecture(activation="swish"), "architecture.layers[0].activation", "silu"),
+    "LeakyReLU": (architecture(activation="LeakyReLU"), "architecture.layers[0].activation", "leaky_relu"),
+    "l-bfgs": (training(optimizer={"name": "l-bfgs"}), "training.optimizer.name", "lbfgs"),
+    "clipnorm": (training(clipnorm=1.0), "training.clipnorm", "gradient_clip_norm"),
+    "max_grad_norm": (training(max_grad_norm=1.0), "training.max_grad_norm", "gradient_clip_norm"),
+    "sample_weight": (training(sample_weight="w"), "training.sample_weight", "sample_weight_column"),
+    "lr_scheduler": (training(lr_scheduler="step"), "training.lr_scheduler", "learning_rate_schedule"),
+    "dropout_rate": (architecture(dropout_rate=0.5), "architecture.layers[0].dropout_rate", "dropout"),
+    "StepLR": (
+        training(learning_rate_schedule={"name": "StepLR"}),
+        "training.learning_rate_schedule.name",
+        "step",
+    ),
+    "T_max": (
+        training(learning_rate_schedule={"name": "cosine", "T_max": 10}),
+        "training.learning_rate_schedule.T_max",
+        "training.epochs",
+    ),
+    "gamma": (
+        training(learning_rate_schedule={"name": "exponential", "gamma": 0.9}),
+        "training.learning_rate_schedule.gamma",
+        "factor",
+    ),
+    "n_jobs": (training(n_jobs=2), "training.n_jobs", "training.threads"),
+    "a class's nearest name": (
+        training(class_weight={"01": 1}),
+        "training.class_weight.01",
+        "Did you mean",
+    ),
     "a slip": (architecture(activation="tahn"), "architecture.layers[0].activation", "tanh"),
 }
 

@@ -17,7 +17,7 @@ from app.models import records
 from app.models.records import Trained
 from app.storage.blobs import Blobs
 from app.storage.database import Database
-from app.storage.tables import Blob, Epoch, Job, Model, Snapshot
+from app.storage.tables import Blob, Epoch, Event, Job, Model, Snapshot
 from tests.support.rows import ARCHITECTURE, add_job, count, epoch, event_types, expire, job_row
 
 
@@ -158,3 +158,40 @@ def test_a_failed_job_keeps_its_last_snapshot(database: Database, blobs: Blobs, 
     assert (row.status, row.error, row.model_id) == ("failed", error, None)
     with database.reading() as session:
         assert count(session, Snapshot, claim.job_id) == 1
+
+
+HERE = {"numpy": "2.4.6", "blas": "scipy-openblas 0.3.31", "instructions": ["AVX2"]}
+
+
+def move(database: Database, claim: Claim, fingerprint: dict[str, Any]) -> None:
+    with database.writing() as session:
+        history.move(session, claim, fingerprint)
+
+
+def test_a_job_that_goes_on_elsewhere_says_so_once(database: Database, blobs: Blobs, claim: Claim) -> None:
+    record(database, blobs, claim, 1, fingerprint=HERE)
+    move(database, claim, HERE)
+    assert job_row(database, claim.job_id).warnings == []
+    for _ in range(2):
+        move(database, claim, {**HERE, "numpy": "2.5.0", "instructions": ["AVX512F"]})
+    job = job_row(database, claim.job_id)
+    (warning,) = job.warnings
+    assert (warning["code"], warning["param"]) == ("fingerprint_differs", "fingerprint")
+    assert all(word in warning["message"] for word in ("numpy", "2.4.6", "2.5.0", "AVX512F"))
+    assert "blas" not in warning["message"]
+    assert job.fingerprint == {**HERE, "numpy": "2.5.0", "instructions": ["AVX512F"]}
+    assert event_types(database, claim.job_id)[-2:] == ["job.epoch", "job.warning"]
+    with database.reading() as session:
+        told = session.scalars(sa.select(Event).where(Event.type == "job.warning")).one()
+    assert (told.level, told.data["numpy"]) == ("warning", {"before": "2.4.6", "now": "2.5.0"})
+
+
+def test_one_who_lost_the_lease_says_nothing_of_where_it_is(
+    database: Database, blobs: Blobs, claim: Claim
+) -> None:
+    record(database, blobs, claim, 1, fingerprint=HERE)
+    expire(database, claim.job_id)
+    queue.claim(database, "wrk_b", 1, 30.0)
+    with pytest.raises(LeaseLost):
+        move(database, claim, {"numpy": "2.5.0"})
+    assert job_row(database, claim.job_id).warnings == []

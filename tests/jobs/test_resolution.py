@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from app.architectures.network import to_engine
 from app.architectures.schemas import ArchitectureSpec
-from app.errors import Invalid
+from app.engine import leaves_for
+from app.errors import Fault, Invalid
 from app.jobs.resolution import Resolved, resolve
 from app.jobs.schemas import JobCreate
 from app.settings import Settings
@@ -27,18 +29,23 @@ COLUMNS = [
 ]
 
 
-def resolved(rows: int = 100, **asked: Any) -> Resolved:
+LIMITS = Settings(workers=2, max_hidden_layers=3, max_units=100, max_parameters=5000, max_threads=4)
+
+
+def resolved(rows: int = 100, settings: Settings = LIMITS, **asked: Any) -> Resolved:
     job = TypeAdapter(JobCreate).validate_python({"dataset_id": "ds_a", "target": "a", **asked})
     spec = job.architecture if isinstance(job.architecture, ArchitectureSpec) else None
-    return resolve(
-        job, COLUMNS, rows, spec, Settings(max_hidden_layers=3, max_units=100, max_parameters=5000)
-    )
+    return resolve(job, COLUMNS, rows, spec, settings)
+
+
+def faults(**asked: Any) -> list[Fault]:
+    with pytest.raises(Invalid) as caught:
+        resolved(**asked)
+    return list(caught.value.faults)
 
 
 def refused(**asked: Any) -> set[str]:
-    with pytest.raises(Invalid) as caught:
-        resolved(**asked)
-    return {fault.param for fault in caught.value.faults}
+    return {fault.param for fault in faults(**asked)}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +83,10 @@ def test_nothing_is_left_to_choose() -> None:
     found = resolved()
     assert "auto" not in [*found.training.values(), found.architecture["output"]["activation"]]
     assert found.training["optimizer"]["name"] == "adam"
-    assert found.training["threads"] == 1
+    assert (found.training["threads"], found.training["leaves"]) == (1, 1)
+    layers = found.architecture["layers"]
+    assert [(layer["initialization"], layer["dropout"]) for layer in layers] == [("he_uniform", 0.0)] * 2
+    assert found.architecture["output"]["initialization"] == "glorot_uniform"
     assert [layer["units"] for layer in found.architecture["layers"]] == [32, 16]
 
 
@@ -136,6 +146,134 @@ def test_rows_without_a_target_do_not_count() -> None:
     assert [each["code"] for each in found.warnings] == ["missing_target"]
     halves = {"validation_fraction": 0.5, "test_fraction": 0.5}
     assert refused(target="gaps", rows=42, training=halves) == {"training.validation_fraction"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"name": "nesterov"}, {"name": "nesterov", "learning_rate": 0.01, "momentum": 0.9}),
+        ({"name": "rmsprop"}, {"name": "rmsprop", "learning_rate": 0.001, "rho": 0.9, "epsilon": 1e-7}),
+        (
+            {"name": "adamw"},
+            {
+                "name": "adamw",
+                "learning_rate": 0.001,
+                "beta1": 0.9,
+                "beta2": 0.999,
+                "epsilon": 1e-8,
+                "decoupled_weight_decay": 0.01,
+            },
+        ),
+        ({"name": "lbfgs"}, {"name": "lbfgs", "memory": 10, "tolerance": 1e-7}),
+    ],
+)
+@pytest.mark.parametrize("preset", [None, "paper"])
+def test_an_optimizer_brings_its_own_defaults(asked: Any, expected: Any, preset: str | None) -> None:
+    training = {"preset": preset, "optimizer": asked}
+    assert resolved(architecture=SIGMOID, training=training).training["optimizer"] == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, {"name": "constant", "warmup_epochs": 0}),
+        ({"warmup_epochs": 5}, {"name": "constant", "warmup_epochs": 5}),
+        ({"name": "step", "every": 30}, {"name": "step", "every": 30, "factor": 0.1, "warmup_epochs": 0}),
+        (
+            {"name": "exponential", "factor": 0.9, "warmup_epochs": 200},
+            {"name": "exponential", "factor": 0.9, "warmup_epochs": 200},
+        ),
+        (
+            {"name": "cosine", "final_learning_rate": 0.001},
+            {"name": "cosine", "final_learning_rate": 0.001, "warmup_epochs": 0},
+        ),
+        (
+            {"name": "plateau"},
+            {"name": "plateau", "factor": 0.1, "patience": 10, "warmup_epochs": 0},
+        ),
+    ],
+)
+def test_a_schedule_brings_its_own_defaults(asked: Any, expected: Any) -> None:
+    assert resolved(training={"learning_rate_schedule": asked}).training["learning_rate_schedule"] == expected
+
+
+def test_a_schedule_must_fit_the_epochs_and_the_learning_rate() -> None:
+    long = {"epochs": 5, "learning_rate_schedule": {"warmup_epochs": 6}}
+    assert refused(training=long) == {"training.learning_rate_schedule.warmup_epochs"}
+    rising = {"learning_rate_schedule": {"name": "cosine", "final_learning_rate": 0.0011}}
+    assert refused(training=rising) == {"training.learning_rate_schedule.final_learning_rate"}
+
+
+def lbfgs(**options: Any) -> dict[str, Any]:
+    return {"optimizer": {"name": "lbfgs"}, **options}
+
+
+@pytest.mark.parametrize("size", ["auto", "full"])
+def test_lbfgs_takes_all_rows_at_once(size: str) -> None:
+    assert resolved(training=lbfgs(batch_size=size)).training["batch_size"] == "full"
+
+
+def test_what_does_not_go_with_lbfgs_is_told_with_a_way_out() -> None:
+    layers = [{"units": 3}, {"units": 3, "dropout": 0.5}]
+    options = {"batch_size": 32, "gradient_clip_norm": 1.0, "learning_rate_schedule": {"warmup_epochs": 1}}
+    found = faults(architecture={"layers": layers}, training=lbfgs(**options))
+    assert {fault.param for fault in found} == {
+        *(f"training.{name}" for name in options),
+        "architecture.layers[1].dropout",
+    }
+    assert {fault.code for fault in found} == {"not_allowed"}
+    assert all(fault.hint for fault in found)
+    resolved(architecture={"layers": layers}, training=options)  # all of it goes with adam
+
+
+@pytest.mark.parametrize("cost", ["absolute_error", "huber"])
+def test_costs_that_bear_outliers(cost: str) -> None:
+    for target, activation in (("a", "identity"), ("c", "sigmoid")):
+        found = resolved(target=target, training={"cost": cost})
+        assert (found.training["cost"], found.architecture["output"]["activation"]) == (cost, activation)
+    softmax = {"layers": [], "output": {"activation": "softmax"}}
+    (fault,) = faults(target="c", architecture=softmax, training={"cost": cost})
+    assert fault.param == "architecture.output.activation"
+    assert cost in str(fault.hint)
+
+
+def test_class_weights_are_for_classes() -> None:
+    (fault,) = faults(training={"class_weight": "balanced"})
+    assert (fault.param, fault.code) == ("training.class_weight", "not_allowed")
+    assert "sample_weight_column" in str(fault.hint)
+
+
+def test_a_column_of_weights_is_no_feature() -> None:
+    found = resolved(training={"sample_weight_column": "digit"})
+    assert found.features == ["c", "flag", "gaps"]
+    assert refused(features=["digit"], training={"sample_weight_column": "digit"}) == {"features[0]"}
+
+
+@pytest.mark.parametrize(
+    ("column", "code"), [("a", "not_allowed"), ("c", "wrong_type"), ("gabs", "unknown_column")]
+)
+def test_weights_are_a_number_column_beside_the_target(column: str, code: str) -> None:
+    (fault,) = faults(training={"sample_weight_column": column})
+    assert (fault.param, fault.code) == ("training.sample_weight_column", code)
+    assert fault.hint
+
+
+WIDE = {"layers": [{"units": 60}, {"units": 60}]}
+
+
+def test_threads_are_a_slots_share_of_the_cores_where_a_step_has_parts() -> None:
+    found = resolved(rows=10**6, architecture=WIDE, training={"batch_size": "full"})
+    size = 10**6 - 2 * 150_000
+    assert found.training["leaves"] == leaves_for(to_engine(found.architecture), size) > 1
+    assert found.training["threads"] == max(1, min(LIMITS.cores // 2, 4))
+    alone = LIMITS.model_copy(update={"workers": 0, "max_threads": 1})
+    found = resolved(rows=10**6, settings=alone, architecture=WIDE, training={"batch_size": "full"})
+    assert found.training["threads"] == 1
+
+
+def test_threads_that_are_asked_for_are_taken_up_to_a_limit() -> None:
+    assert resolved(training={"threads": 4}).training["threads"] == 4
+    assert refused(training={"threads": 5}) == {"training.threads"}
 
 
 @pytest.mark.parametrize(

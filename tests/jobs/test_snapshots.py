@@ -1,6 +1,6 @@
 """A snapshot as bytes: the run goes on from them to the same bits, also from inside an epoch."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,25 @@ from tests.support.rows import ARCHITECTURE, TRAINING
 OPTIMIZERS: list[dict[str, Any]] = [
     {"name": "gradient_descent", "learning_rate": 0.1},
     {"name": "momentum", "learning_rate": 0.01, "momentum": 0.9},
+    {"name": "nesterov", "learning_rate": 0.01, "momentum": 0.9},
+    {"name": "rmsprop", "learning_rate": 0.001, "rho": 0.9, "epsilon": 1e-7},
     {"name": "adam", "learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
+    {
+        "name": "adamw",
+        "learning_rate": 0.001,
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "epsilon": 1e-8,
+        "decoupled_weight_decay": 0.01,
+    },
+]
+LBFGS = {"name": "lbfgs", "memory": 5, "tolerance": 1e-9}
+SCHEDULES: list[dict[str, Any]] = [
+    {"name": "constant", "warmup_epochs": 3},
+    {"name": "step", "every": 5, "factor": 0.5, "warmup_epochs": 0},
+    {"name": "exponential", "factor": 0.9, "warmup_epochs": 0},
+    {"name": "cosine", "final_learning_rate": 0.001, "warmup_epochs": 2},
+    {"name": "plateau", "factor": 0.5, "patience": 4, "warmup_epochs": 0},
 ]
 STOPPING = {
     "monitor": "cost",
@@ -60,6 +78,32 @@ def test_a_run_goes_on_from_bytes_to_the_same_bits(dtype: str, optimizer: dict[s
 
 def costs(reports: list[Any]) -> list[tuple[int, float | None]]:
     return [(each.epoch, each.cost) for each in reports if isinstance(each, Epoch)]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        *(({"optimizer": each}, ("optimizer", each)) for each in [*OPTIMIZERS, LBFGS]),
+        *(({"learning_rate_schedule": each}, ("schedule", each)) for each in SCHEDULES),
+    ],
+    ids=lambda each: str(each[1]["name"]) if isinstance(each, tuple) else None,
+)
+def test_the_plan_has_what_was_resolved(
+    options: dict[str, Any], expected: tuple[str, dict[str, Any]]
+) -> None:
+    field, values = expected
+    made = getattr(snapshots.plan_of(job(**options), 21), field)
+    assert type(made).__name__.lower() == values["name"].replace("_", "")
+    assert asdict(made) == {name: value for name, value in values.items() if name != "name"}
+
+
+def test_the_plan_has_the_limits_and_the_leaves() -> None:
+    options = {"gradient_clip_norm": 0.5, "time_budget_seconds": 3.0, "leaves": 4}
+    plan = snapshots.plan_of(job(**options), 21)
+    assert (plan.clip_norm, plan.time_budget, plan.leaves) == (0.5, 3.0, 4)
+    dropping = {**ARCHITECTURE, "layers": [{**ARCHITECTURE["layers"][0], "dropout": 0.25}]}
+    plan = snapshots.plan_of(Job(architecture=dropping, training=TRAINING, task="regression"), 21)
+    assert [layer.dropout for layer in plan.architecture.layers] == [0.25, 0.0]
 
 
 def test_no_two_claims_share_a_snapshots_bytes() -> None:

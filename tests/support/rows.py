@@ -14,7 +14,7 @@ from app.storage.columns import new_id, now
 from app.storage.database import Database
 from app.storage.tables import Event, Job
 
-TRAINING = {
+TRAINING: dict[str, Any] = {
     "preset": None,
     "cost": "squared_error",
     "optimizer": {"name": "adam", "learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
@@ -37,7 +37,7 @@ TRAINING = {
     "threads": 1,
     "leaves": 1,
 }
-ARCHITECTURE = {
+ARCHITECTURE: dict[str, Any] = {
     "inputs": 2,
     "layers": [{"units": 3, "activation": "tanh", "initialization": "auto"}],
     "output": {"units": 1, "activation": "identity", "initialization": "auto"},
