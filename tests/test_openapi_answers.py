@@ -64,7 +64,14 @@ def test_every_operation_answers_as_documented(ask: Documented) -> None:
     flowers = upload(client, PENGUINS.read_bytes(), "penguins")["id"]
     line = upload(client, LINE, "line")["id"]
     options = {"epochs": 20, "weight_decay": 0.001}
-    sorting = train(client, dataset_id=flowers, target="species", training=options)
+    weighted = {
+        "class_weight": "balanced",
+        "sample_weight_column": "year",
+        "gradient_clip_norm": 1.0,
+        "learning_rate_schedule": {"name": "cosine"},
+        "time_budget_seconds": 60.0,
+    }
+    sorting = train(client, dataset_id=flowers, target="species", training={**options, **weighted})
     fitting = train(client, dataset_id=line, target="y", features=["x"], training=options)
     rate = {"name": "gradient_descent", "learning_rate": 1e30}
     lost = submit(client, dataset_id=line, target="y", training={"optimizer": rate, "standardize": False})[

@@ -15,7 +15,8 @@ from app.errors import Fault
 Floats = NDArray[np.float64]
 
 CLASSES, COLUMN = "training.class_weight", "training.sample_weight_column"
-HINT_LIMIT = 3
+FAULT_LIMIT, HINT_LIMIT = 20, 3
+"""Unknown classes that are told, and those of them that are given the nearest name."""
 
 
 def is_weighted(training: Mapping[str, Any]) -> bool:
@@ -69,7 +70,7 @@ def _by_class(
             for name, count in zip(classes, counts, strict=True)
         }
     unknown = [name for name in asked if name not in set(classes)]
-    for index, name in enumerate(unknown):
+    for index, name in enumerate(unknown[:FAULT_LIMIT]):
         near = get_close_matches(name[:255], classes, n=1, cutoff=0.5) if index < HINT_LIMIT else []
         message = "The target has no such class."
         hint = f"Did you mean '{near[0]}'?" if near else None

@@ -187,11 +187,12 @@ class Trainer:
     def _diverge(self, run: Run, diverged: Diverged) -> str:
         self.rows.append(snapshots.epoch_row(self.claim.job_id, diverged.row))
         result = {"epochs": diverged.epoch, "cost": None, "stop_reason": "diverged", "metrics": None}
+        has_rate = "learning_rate" in run.job.training["optimizer"]
         error = {
             "code": "diverged",
             "message": f"The cost of epoch {diverged.epoch} is not finite.",
-            "param": "training.optimizer.learning_rate",
-            "hint": "Lower the learning rate, or standardize the features.",
+            "param": "training.optimizer.learning_rate" if has_rate else "training.optimizer",
+            "hint": f"{'Lower the learning rate' if has_rate else 'Use adam'}, or standardize the features.",
         }
         self._write(end=Ending(State.FAILED, result, error), fingerprint=run.fingerprint)
         return "finished"

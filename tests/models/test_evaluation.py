@@ -7,6 +7,7 @@ import pytest
 from sklearn import metrics
 
 from app.datasets.encoding import Encoding, Target
+from app.engine import Architecture, Layer
 from app.models import evaluation
 
 
@@ -97,3 +98,15 @@ def test_no_rows_have_no_measures() -> None:
 )
 def test_probabilities_add_up_to_one(outputs_: list[float], shares: list[float]) -> None:
     assert evaluation.probabilities(np.array([outputs_]))[0].tolist() == pytest.approx(shares)
+
+
+@pytest.mark.parametrize("cost", ["squared_error", "absolute_error", "huber"])
+def test_a_weighted_cost_is_that_of_rows_repeated(cost: str) -> None:
+    network = Architecture(1, (Layer(2, "identity"),))
+    draw = np.random.default_rng(0)
+    h, y = draw.standard_normal((5, 2)), draw.standard_normal((5, 2))
+    times = np.array([1, 0, 3, 2, 1])
+    weighted = evaluation.mean_cost(network, cost, h, y, times.astype(float))
+    repeated = evaluation.mean_cost(network, cost, np.repeat(h, times, 0), np.repeat(y, times, 0))
+    assert weighted == pytest.approx(repeated, rel=1e-14)
+    assert weighted != evaluation.mean_cost(network, cost, h, y)
