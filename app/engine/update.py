@@ -89,8 +89,9 @@ class Update:
         gather: Stage = [Tape() for _ in self.spans]
         move = [Tape() for _ in self.spans] if clips else gather
         places = iter(range(self.squares.shape[1]))
+        numbers: Stage = [Tape() for _ in self.spans]  # by a stage of their own: every leaf needs them
         if self.rule is not None and self.rule.counts_steps:
-            gather[0](self._advance)
+            numbers[0](self._advance)
         for q, own in enumerate(self.spans):
             for span in own:
                 place = next(places)
@@ -106,10 +107,10 @@ class Update:
                     theta = self.parameters.flat[span]
                     move[q](np.ndarray.dot, theta, theta, self.sizes[step, here].reshape(()))
         if not clips:
-            return [gather]
+            return [numbers, gather] if numbers[0] else [gather]
         limit: Stage = [Tape() for _ in self.spans]
         limit[0](self._limit, gradients[0], step)
-        return [gather, limit, move]
+        return [numbers, gather, limit, move]
 
     def _decay(self, do: Tape, g: Array, span: slice, scratch: Array, squares: Array) -> None:
         W = self.parameters.weights[span]
