@@ -42,24 +42,17 @@ class Room(NamedTuple):
         *,
         zeros: Zeros = aligned_zeros,
         apart: bool = False,
-        by_example: bool = False,
     ) -> "Room":
-        """``by_example``: the numbers of one example lie together in the hidden layers, not those of one
-        neuron.
-        """
-        s, n, activations = architecture.s, architecture.n, architecture.activations
+        s, activations = architecture.s, architecture.activations
         dropping = [l for l, p in architecture.dropout.items() if p]
 
-        def shaped(flat: Array, l: int) -> Array:
-            return flat.reshape(m, s[l]).T if by_example and l < n else flat.reshape(s[l], m)
-
         def room(l: int) -> Array:
-            return shaped(zeros(s[l] * m, dtype), l)
+            return zeros(s[l] * m, dtype).reshape(s[l], m)
 
         a = {l: room(l) for l in activations}
         z = {l: room(l) if apart or activations[l].reads_z else a[l] for l in activations}
         common = zeros(max(s[l] for l in activations) * m, dtype)
-        slope = {l: room(l) if l in dropping else shaped(common[: s[l] * m], l) for l in activations}
+        slope = {l: room(l) if l in dropping else common[: s[l] * m].reshape(s[l], m) for l in activations}
         ones = zeros(m, dtype).reshape(m, 1)
         ones.fill(1.0)
         return cls(z, a, slope, {l: room(l) for l in activations}, {l: room(l) for l in dropping}, ones)

@@ -10,13 +10,8 @@ from app.engine.leaves import stages_of_step
 from app.engine.measures import Sums
 from app.engine.memory import Array, total
 from app.engine.minibatches import Piece
-from app.engine.network import Architecture
 from app.engine.tape import Tape, play
 from app.engine.terrain import Tally, Terrain
-
-# From these sizes on, the matrix products are quicker on arrays that hold a hidden layer example by example.
-WIDE_UNITS, WIDE_ROWS = 512, 256
-
 
 Costs = NDArray[np.float64]
 
@@ -32,7 +27,7 @@ class Stacked:
         self.terrain, self.rows, self.repeats = terrain, piece.rows, epochs > 1
         network, dtype, zeros = terrain.network, terrain.x.dtype, terrain.zeros
         rows, steps, s_1, s_n = piece.rows, piece.steps * epochs, network.s[1], network.s[network.n]
-        self.room = Room.of(network, rows, dtype, zeros=zeros, by_example=_is_wide(network, rows))
+        self.room = Room.of(network, rows, dtype, zeros=zeros)
         self.x = zeros(steps * rows * s_1, dtype).reshape(steps * rows, s_1)
         self.y_rows = np.zeros((steps * rows, s_n), dtype)
         self.y = zeros(steps * s_n * rows, dtype).reshape(steps, s_n, rows)
@@ -132,8 +127,3 @@ class Stacked:
         measure = terrain.measure
         metric = [] if measure is None else [measure.sums(a, y) for a in self.outputs[:count]]
         return data_cost, 0.5 * terrain.plan.lambda_ * squares, np.array(metric)
-
-
-def _is_wide(network: Architecture, rows: int) -> bool:
-    hidden = [network.s[l] for l in range(2, network.n)]
-    return rows >= WIDE_ROWS and max(hidden, default=0) >= WIDE_UNITS

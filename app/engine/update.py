@@ -42,7 +42,8 @@ class Update:
             [(a, part.stop) for part in own for a in range(part.start, part.stop, SPAN)] for own in shares
         ]
         self.spans = [[slice(a, min(a + SPAN, stop)) for a, stop in own] for own in starts]
-        self.scratch = [zeros(max((s.stop - s.start for s in own), default=0), dtype) for own in self.spans]
+        longest = [max((span.stop - span.start for span in own), default=0) for own in self.spans]
+        self.scratch = [zeros(2 * size, dtype).reshape(2, size) for size in longest]
         count = sum(map(len, self.spans))
         self.squares, self.norms, self.sizes = zeros(3 * steps * count, dtype).reshape(3, steps, count)
         given = 0 if self.rule is None else len(self.rule.numbers(optimizer, 1.0, 1))
@@ -83,7 +84,8 @@ class Update:
         """The update after a step of the piece; ``last``: it is the epoch's last; ``burst``: one of many,
         whose parameters are looked at when all are done.
 
-        The gradients come without decay; the first is left with their sum and with it.
+        The gradients come without decay; the first is left with their sum and, after the epoch's last step,
+        with it.
         """
         clips = self.clip_norm is not None
         gather: Stage = [Tape() for _ in self.spans]
@@ -96,10 +98,14 @@ class Update:
             for span in own:
                 place = next(places)
                 here = slice(place, place + 1)
-                scratch = self.scratch[q][: span.stop - span.start]
+                scratch, spare = self.scratch[q][:, : span.stop - span.start]
                 tree(gather[q], gradients, span)
                 g = gradients[0].flat[span]
-                self._decay(gather[q], g, span, scratch, self.squares[step, here].reshape(()))
+                kept = (
+                    last or clips or self.rule is None
+                )  # else nobody reads it later: it can stay in the cache
+                squares = self.squares[step, here].reshape(())
+                g = self._decay(gather[q], g, span, scratch, g if kept else spare, squares)
                 if last or clips:
                     gather[q](np.ndarray.dot, g, g, self.norms[step, here].reshape(()))
                 self._move(move[q], g, span, scratch)
@@ -112,12 +118,16 @@ class Update:
         limit[0](self._limit, gradients[0], step)
         return [numbers, gather, limit, move]
 
-    def _decay(self, do: Tape, g: Array, span: slice, scratch: Array, squares: Array) -> None:
+    def _decay(self, do: Tape, g: Array, span: slice, scratch: Array, into: Array, squares: Array) -> Array:
+        """∇J of a span; in ``into``, unless there is no decay or the span holds biases too."""
         W = self.parameters.weights[span]
-        if self.lambda_ and len(W):
-            do(np.ndarray.dot, W, W, squares)
-            do(np.multiply, W, self.decay, scratch[: len(W)])
-            do(np.add, g[: len(W)], scratch[: len(W)], g[: len(W)])  # (9)
+        if not self.lambda_ or not len(W):
+            return g
+        nabla = into if len(W) == len(g) else g
+        do(np.ndarray.dot, W, W, squares)
+        do(np.multiply, W, self.decay, scratch[: len(W)])
+        do(np.add, g[: len(W)], scratch[: len(W)], nabla[: len(W)])  # (9)
+        return nabla
 
     def _limit(self, gradient: Parameters, step: int) -> None:
         """Pascanu et al. 2013, algorithm 1: ∇ ← ∇ min(1, c / ‖∇‖)."""

@@ -64,12 +64,9 @@ def plain() -> engine.Parameters:
     return engine.gradient(NETWORK, START, a, delta, 0.0)
 
 
-@pytest.mark.parametrize("by_example", [False, True])
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_tape_that_is_played_again_and_again_gives_the_bits_of_computing_at_once(
-    apart: bool, by_example: bool
-) -> None:
-    room = Room.of(NETWORK, 9, X.dtype, apart=apart, by_example=by_example).holding(X.T)
+def test_a_tape_that_is_played_again_and_again_gives_the_bits_of_computing_at_once(apart: bool) -> None:
+    room = Room.of(NETWORK, 9, X.dtype, apart=apart).holding(X.T)
     at_once = step(room, now).flat.copy()
     np.testing.assert_allclose(at_once / 9, plain().flat, rtol=1e-12, atol=1e-15)
     tape = Tape()
@@ -86,9 +83,8 @@ def test_a_tape_that_is_played_again_and_again_gives_the_bits_of_computing_at_on
 
 
 @pytest.mark.parametrize("parts", [2, 3])
-@pytest.mark.parametrize("by_example", [False, True])
-def test_equations_of_some_neurons_and_examples_make_up_the_whole(parts: int, by_example: bool) -> None:
-    room = Room.of(NETWORK, 9, X.dtype, by_example=by_example).holding(X.T)
+def test_equations_of_some_neurons_and_examples_make_up_the_whole(parts: int) -> None:
+    room = Room.of(NETWORK, 9, X.dtype).holding(X.T)
     np.testing.assert_allclose(step(room, now, parts).flat / 9, plain().flat, rtol=1e-12, atol=1e-15)
 
 
