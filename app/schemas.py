@@ -148,11 +148,19 @@ class Fingerprint(Answer):
 
     numpy: str = Field(description="NumPy's version.", examples=["2.4.6"])
     blas: str = Field(description="NumPy's BLAS and its version.", examples=["scipy-openblas 0.3.31"])
+    blas_core: str | None = Field(
+        description="The kind of processor that BLAS chose its kernels for; null where it does not say.",
+        examples=["SkylakeX"],
+    )
     machine: str = Field(description="The processor's architecture.", examples=["x86_64"])
     instructions: list[str] = Field(
         description="The newest instructions of the processor that NumPy knows.", examples=[["AVX2"]]
     )
     blas_threads: str = Field(description="Threads of one BLAS call, or automatic.", examples=["1"])
+    direct_products: bool = Field(
+        description="Whether gradient descent updates a large W by one product, with no gradient in memory.",
+        examples=[True],
+    )
 
 
 class ProblemFault(Answer):

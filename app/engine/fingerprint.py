@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from app.engine.blas import core_type, has_general_product
+
 
 @cache
 def fingerprint() -> dict[str, Any]:
-    """NumPy, its BLAS, the processor's newest instructions that NumPy found, and the number of BLAS threads.
+    """NumPy, its BLAS, the kernel that BLAS chose for this processor, the newest instructions that NumPy
+    found, the number of BLAS threads, and whether large layers are updated by one product (`blas`).
 
     Two machines with the same fingerprint compute the same bits; with another, the last bits may differ.
     """
@@ -19,7 +22,9 @@ def fingerprint() -> dict[str, Any]:
     return {
         "numpy": np.__version__,
         "blas": f"{blas['name']} {blas['version']}",
+        "blas_core": core_type(),
         "machine": platform.machine(),
         "instructions": build["SIMD Extensions"].get("found", [])[-1:],
         "blas_threads": os.environ.get("OPENBLAS_NUM_THREADS", "automatic"),
+        "direct_products": has_general_product(),
     }

@@ -7,6 +7,8 @@ large for the cache is cut by examples (`blocks`): each leaf sums the gradient o
 added two by two. Either way the same numbers are added in the same order, whoever computes which leaf.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 
 from app.engine.backprop import (
@@ -41,6 +43,9 @@ BLOCK_ROWS = 1024
 """A minibatch of more than PIECE_ROWS examples goes through the network BLOCK_ROWS at a time."""
 
 MOST_GRADIENT_ITEMS = 2**26
+
+LARGE_ITEMS = 2**18
+"""A W^(l) of so many numbers is larger than half of a core's second-level cache."""
 
 
 def leaves_for(architecture: Architecture, batch_size: int) -> int:
@@ -85,8 +90,12 @@ def stages_of_step(
     masks: Masks,
     leaves: int,
     step: int,
+    direct: Collection[int] = (),
 ) -> list[Stage]:
-    """Forward, backward and the gradient (10) of a minibatch, the ``step``-th of its piece (0, 1, …)."""
+    """Forward, backward and the gradient (10) of a minibatch, the ``step``-th of its piece (0, 1, …).
+
+    ∇W^(l) is not computed for the layers l that are updated by their ``direct`` product (`update`).
+    """
     n, s, m = network.n, network.s, y.shape[1]
 
     def shares(size: int, work: int) -> list[tuple[int, slice]]:
@@ -114,19 +123,21 @@ def stages_of_step(
             layer_backward(network, theta, room, l, tapes[q], i=i)
     tapes = stage()
     for l in range(1, n):
+        bias_gradient(room, nabla, l, tapes[(l - 1) % leaves])
+        if l in direct:
+            continue
         by_row = s[l + 1] >= GRAIN * leaves
         for q, part in shares(s[l + 1] if by_row else s[l], m * s[l] * s[l + 1]):
             if by_row:
                 weight_gradient(room, nabla, l, tapes[q], i=part)
             else:
                 weight_gradient(room, nabla, l, tapes[q], j=part)
-        bias_gradient(room, nabla, l, tapes[(l - 1) % leaves])
     return stages
 
 
 def shares_of_parameters(parameters: Parameters, leaves: int) -> list[list[slice]]:
     """Which slices of the flat vector each leaf updates: of a wide W^(l), the rows that it computes ∇ of."""
-    if leaves == 1:
+    if leaves == 1 and len(parameters.flat) < LARGE_ITEMS:
         return [[slice(0, len(parameters.flat))]]
     s = parameters.architecture.s
     shares: list[list[slice]] = [[] for _ in range(leaves)]

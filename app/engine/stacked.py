@@ -59,10 +59,10 @@ class Stacked:
             terrain.masks,
             terrain.plan.leaves,
             step,
+            terrain.update.direct(last),
         )
-        return terrain.tape(
-            [*stages, *terrain.update.stages([terrain.gradient], step, last, burst=self.repeats)]
-        )
+        update = terrain.update.stages([terrain.gradient], step, last, burst=self.repeats, room=room)
+        return terrain.tape([*stages, *update])
 
     def work(self, lane: int, piece: Piece) -> None:
         """A lane's part of the piece: gather, then every step."""

@@ -1,7 +1,7 @@
 """The training loop as a generator: the caller keeps, streams and stops."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextvars import copy_context
 from functools import partial
 from time import perf_counter
@@ -21,7 +21,7 @@ from app.engine.steps import Steps
 
 def train(
     snapshot: Snapshot, data: Data, plan: Plan, threads: int = 1
-) -> Iterator[Progress | Epoch | Finished]:
+) -> Generator[Progress | Epoch | Finished, None, None]:
     """Go on from ``snapshot`` to the end of ``plan``, the plan that the snapshot was taken under.
 
     Yields an Epoch after each epoch, a Progress about every ``plan.progress_seconds`` inside one, and last a

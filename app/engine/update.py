@@ -1,13 +1,16 @@
 """One step for all parameters: the sum of the leaves' gradients, decay (9), clipping, and the optimizer."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from app.engine.leaves import Stage, tree
+from app.engine.backprop import Room
+from app.engine.blas import general_product, has_general_product
+from app.engine.leaves import LARGE_ITEMS, Stage, tree
 from app.engine.memory import Array, Zeros, total
 from app.engine.network import Parameters
-from app.engine.optimizers import RULES, AdamW, Optimizer, OptimizerState
+from app.engine.optimizers import RULES, AdamW, GradientDescent, Optimizer, OptimizerState
 from app.engine.tape import Tape
 
 # A span's θ, g, scratch and state stay in the second-level cache while a step goes over them several times.
@@ -37,7 +40,7 @@ class Update:
         dtype = parameters.flat.dtype
         self.optimizer, self.rule = optimizer, RULES.get(type(optimizer))
         self.lambda_, self.clip_norm = lambda_, clip_norm
-        self.parameters, self.state = parameters, state
+        self.parameters, self.state, self.shares = parameters, state, shares
         starts = [
             [(a, part.stop) for part in own for a in range(part.start, part.stop, SPAN)] for own in shares
         ]
@@ -78,11 +81,27 @@ class Update:
         for array, value in zip(self.numbers, values, strict=True):
             array[...] = value
 
+    def direct(self, last: bool) -> list[int]:
+        """The layers l whose W^(l) is so large that ∇W^(l) is better never written to memory.
+
+        (7), with (9) and (11): W ← (1 − α λ) W − α δ aᵀ in one pass over W, if nobody asks for the gradient.
+        """
+        asked = last or self.clip_norm is not None or not isinstance(self.optimizer, GradientDescent)
+        if asked or not has_general_product():
+            return []
+        return [l for l, W in self.parameters.W.items() if W.size >= LARGE_ITEMS]
+
     def stages(
-        self, gradients: list[Parameters], step: int, last: bool, *, burst: bool = False
+        self,
+        gradients: list[Parameters],
+        step: int,
+        last: bool,
+        *,
+        burst: bool = False,
+        room: Room | None = None,
     ) -> list[Stage]:
         """The update after a step of the piece; ``last``: it is the epoch's last; ``burst``: one of many,
-        whose parameters are looked at when all are done.
+        whose parameters are looked at when all are done. The `direct` layers take δ and a from the ``room``.
 
         The gradients come without decay; the first is left with their sum and, after the epoch's last step,
         with it.
@@ -94,10 +113,15 @@ class Update:
         numbers: Stage = [Tape() for _ in self.spans]  # by a stage of their own: every leaf needs them
         if self.rule is not None and self.rule.counts_steps:
             numbers[0](self._advance)
+        direct = {l: self.parameters.spans[l] for l in (self.direct(last) if room is not None else [])}
         for q, own in enumerate(self.spans):
             for span in own:
                 place = next(places)
                 here = slice(place, place + 1)
+                if any(layer.start <= span.start < layer.stop for layer in direct.values()):
+                    W = self.parameters.flat[span]
+                    gather[q](np.ndarray.dot, W, W, self.squares[step, here].reshape(()))
+                    continue
                 scratch, spare = self.scratch[q][:, : span.stop - span.start]
                 tree(gather[q], gradients, span)
                 g = gradients[0].flat[span]
@@ -112,11 +136,28 @@ class Update:
                 if last and not burst:
                     theta = self.parameters.flat[span]
                     move[q](np.ndarray.dot, theta, theta, self.sizes[step, here].reshape(()))
+            for l in direct:
+                self._descend(gather[q], l, self.shares[q], room)
         if not clips:
             return [numbers, gather] if numbers[0] else [gather]
         limit: Stage = [Tape() for _ in self.spans]
         limit[0](self._limit, gradients[0], step)
         return [numbers, gather, limit, move]
+
+    def _descend(self, do: Tape, l: int, share: list[slice], room: Room | None) -> None:
+        """A leaf's rows i of a large W^(l), without their gradient."""
+        layer, width = self.parameters.spans[l], self.parameters.architecture.s[l]
+        for part in share:
+            if room is not None and layer.start <= part.start < layer.stop:
+                i = slice((part.start - layer.start) // width, (part.stop - layer.start) // width)
+                do(
+                    self._direct_step,
+                    general_product(self.parameters.W[l][i], room.delta[l + 1][i], room.a[l].T),  # (11)
+                )
+
+    def _direct_step(self, product: Callable[[float, float], None]) -> None:
+        alpha = self.numbers[0].item()
+        product(-alpha, 1 - alpha * self.lambda_)  # (7), (9)
 
     def _decay(self, do: Tape, g: Array, span: slice, scratch: Array, into: Array, squares: Array) -> Array:
         """∇J of a span; in ``into``, unless there is no decay or the span holds biases too."""

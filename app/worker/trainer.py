@@ -2,9 +2,10 @@
 
 import contextlib
 import logging
+import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from enum import IntEnum
 from multiprocessing.connection import Connection
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from app.engine import Diverged, Epoch, Finished, Parameters, Progress, Snapshot, train
+from app.engine import Diverged, Epoch, Finished, LaneLost, Parameters, Progress, Snapshot, train
 from app.errors import ChainruleError, LeaseLost
 from app.jobs import history, snapshots
 from app.jobs.history import Ending, Place
@@ -84,6 +85,9 @@ class Trainer:
             return self._train(materials.load(self.claim))
         except LeaseLost:
             return "lost"
+        except LaneLost:
+            log.exception("job %s goes on in another trainer", self.claim.job_id)
+            os._exit(1)  # a part of this trainer has died: it is as if all of it had, and counts as that
         except MemoryError:
             return self._fail("out_of_memory", "The job needs more memory than this worker has.")
         except (OperationalError, InterfaceError, OSError):
@@ -97,13 +101,18 @@ class Trainer:
             return self._fail("internal_error", "The trainer met an unexpected condition.")
 
     def _train(self, run: Run) -> str:
-        snapshot_due = time.monotonic() + self.snapshot_seconds
-        flush_due = time.monotonic() + FLUSH_SECONDS
         self.epochs = run.epochs_recorded()
         if run.moved:
             self._say_that_it_moved(run)
-        reports = train(run.snapshot, run.data, run.plan, threads=run.job.training["threads"])
         try:
+            return self._follow(run, train(run.snapshot, run.data, run.plan, run.job.training["threads"]))
+        except Diverged as diverged:
+            return self._diverge(run, diverged)
+
+    def _follow(self, run: Run, reports: Generator[Progress | Epoch | Finished, None, None]) -> str:
+        snapshot_due = time.monotonic() + self.snapshot_seconds
+        flush_due = time.monotonic() + FLUSH_SECONDS
+        with contextlib.closing(reports):
             for report in reports:
                 if isinstance(report, Finished):
                     return self._succeed(run, report)
@@ -123,8 +132,6 @@ class Trainer:
                     flush_due = time.monotonic() + FLUSH_SECONDS
                 if wish == Wish.RELEASE:
                     return "released"
-        except Diverged as diverged:
-            return self._diverge(run, diverged)
         raise AssertionError("training ended without an end")
 
     def _say_that_it_moved(self, run: Run) -> None:

@@ -44,7 +44,7 @@ def undisturbed(server: Server, body: Json) -> Undisturbed:
 def outcome(client: httpx.Client, job: Json) -> Undisturbed:
     """The model's hash and every cost; asserts that history and log are whole."""
     assert job["status"] == "succeeded", job["error"]
-    assert job["result"]["epochs"] == TRAINING["epochs"]
+    assert job["result"]["epochs"] == job["training"]["epochs"]
     rows = assert_whole(client, job)
     model = made(client.get(f"/v1/models/{job['model_id']}"), 200)
     return Undisturbed(model["sha256"], [(row["cost"], row["validation_cost"]) for row in rows])
@@ -92,6 +92,20 @@ def test_a_killed_part_costs_nothing(
     after = server.processes()
     assert len(after.supervisors) == len(after.trainers) == 1
     assert after.trainers != before.trainers
+
+
+def test_a_killed_part_of_a_trainer_costs_no_more_than_the_trainer(server: Server, body: Json) -> None:
+    client = server.client()
+    training = {**TRAINING, "epochs": 200, "batch_size": 2048}
+    alone = finished(client, submit(client, **{**body, "training": {**training, "threads": 1}})["id"])
+    job = submit(client, **{**body, "training": {**training, "threads": 2}})
+    assert (job["training"]["leaves"], job["training"]["threads"]) == (2, 2)
+    in_mid_epoch(server, job["id"])
+    (trainer,) = server.processes().trainers
+    (lane,) = trainer.children()
+    kill(lane)
+    assert_recovered(client, finished(client, job["id"]), outcome(client, alone))
+    assert not alive(trainer)
 
 
 def test_a_power_cut_costs_nothing_that_was_answered(
