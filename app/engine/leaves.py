@@ -7,21 +7,8 @@ large for the cache is cut by examples (`blocks`): each leaf sums the gradient o
 added two by two. Either way the same numbers are added in the same order, whoever computes which leaf.
 """
 
-from collections.abc import Collection
-
 import numpy as np
 
-from app.engine.backprop import (
-    Room,
-    bias_gradient,
-    layer_backward,
-    layer_forward,
-    output_delta,
-    weight_gradient,
-)
-from app.engine.costs import Cost
-from app.engine.dropout import Masks
-from app.engine.memory import Array
 from app.engine.network import Architecture, Parameters
 from app.engine.tape import Do, Tape
 
@@ -70,69 +57,19 @@ def cut(size: int, parts: int, grain: int = GRAIN) -> list[slice]:
     return [slice(min(q * length, size), min((q + 1) * length, size)) for q in range(parts)]
 
 
-def tree(do: Do, parts: list[Parameters], span: slice) -> None:
-    """The sum of the parts over a span of their flat vectors, two by two, left in the first."""
+def tree(do: Do, sums: list[Parameters], span: slice) -> None:
+    """The sum of the leaves' sums over a span of their flat vectors, two by two, left in the first."""
     stride = 1
-    while stride < len(parts):
-        for q in range(0, len(parts) - stride, 2 * stride):
-            do(np.add, parts[q].flat[span], parts[q + stride].flat[span], parts[q].flat[span])
+    while stride < len(sums):
+        for q in range(0, len(sums) - stride, 2 * stride):
+            do(np.add, sums[q].flat[span], sums[q + stride].flat[span], sums[q].flat[span])
         stride *= 2
 
 
-def stages_of_step(
-    network: Architecture,
-    theta: Parameters,
-    nabla: Parameters,
-    cost: Cost,
-    room: Room,
-    y: Array,
-    share: Array,
-    masks: Masks,
-    leaves: int,
-    step: int,
-    direct: Collection[int] = (),
-) -> list[Stage]:
-    """Forward, backward and the gradient (10) of a minibatch, the ``step``-th of its piece (0, 1, …).
-
-    ∇W^(l) is not computed for the layers l that are updated by their ``direct`` product (`update`).
-    """
-    n, s, m = network.n, network.s, y.shape[1]
-
-    def shares(size: int, work: int) -> list[tuple[int, slice]]:
-        parts = cut(size, leaves) if work >= LAYER_WORK * leaves else [slice(0, size)]
-        return [(q, part) for q, part in enumerate(parts) if part.start < part.stop]
-
-    def stage() -> Stage:
-        stages.append([Tape() for _ in range(leaves)])
-        return stages[-1]
-
-    stages: list[Stage] = []
-    for l in range(1, n - 1):
-        tapes = stage()
-        for q, i in shares(s[l + 1], m * s[l] * s[l + 1]):
-            if l + 1 in room.mask:
-                tapes[q](masks.draw, room.mask[l + 1][i], l + 1, q, step)
-            layer_forward(network, theta, room, l, tapes[q], i=i)
-    tapes = stage()
-    for q, k in shares(m, m * s[n - 1] * s[n]):
-        layer_forward(network, theta, room, n - 1, tapes[q], k=k)
-        output_delta(network, cost, room, y, share, tapes[q], k)
-    for l in range(n - 1, 1, -1):
-        tapes = stage()
-        for q, i in shares(s[l], m * s[l] * s[l + 1]):
-            layer_backward(network, theta, room, l, tapes[q], i=i)
-    tapes = stage()
-    for l in range(1, n):
-        bias_gradient(room, nabla, l, tapes[(l - 1) % leaves])
-        if l in direct:
-            continue
-        by_row = s[l + 1] >= GRAIN * leaves
-        for q, part in shares(s[l + 1] if by_row else s[l], m * s[l] * s[l + 1]):
-            if by_row:
-                weight_gradient(room, nabla, l, tapes[q], i=part)
-            else:
-                weight_gradient(room, nabla, l, tapes[q], j=part)
-    return stages
+def parts(size: int, work: int, leaves: int) -> list[tuple[int, slice]]:
+    """Which leaves share an equation of so many neurons or examples and multiply-adds, and what each has."""
+    cuts = cut(size, leaves) if work >= LAYER_WORK * leaves else [slice(0, size)]
+    return [(q, part) for q, part in enumerate(cuts) if part.start < part.stop]
 
 
 def shares_of_parameters(parameters: Parameters, leaves: int) -> list[list[slice]]:

@@ -5,8 +5,15 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.backprop import Room
-from app.engine.leaves import stages_of_step
+from app.engine.backprop import (
+    Room,
+    bias_gradient,
+    layer_backward,
+    layer_forward,
+    output_delta,
+    weight_gradient,
+)
+from app.engine.leaves import GRAIN, Stage, parts
 from app.engine.measures import Sums
 from app.engine.memory import Array, total
 from app.engine.minibatches import Piece
@@ -48,21 +55,46 @@ class Stacked:
         place = 0 if self.repeats else step
         room = self.room.holding(self.x[place * rows : (place + 1) * rows].T, self.outputs[step])
         share = self.equal_share if terrain.weights is None else self.share[place]
-        stages = stages_of_step(
-            terrain.network,
-            terrain.parameters,
-            terrain.gradient,
-            terrain.cost,
-            room,
-            self.y[place],
-            share,
-            terrain.masks,
-            terrain.plan.leaves,
-            step,
-            terrain.update.direct(last),
-        )
+        direct = terrain.update.direct(last)
+        stages = self._stages(room, self.y[place], share, step, direct)
         update = terrain.update.stages([terrain.gradient], step, last, burst=self.repeats, room=room)
         return terrain.tape([*stages, *update])
+
+    def _stages(self, room: Room, y: Array, share: Array, step: int, direct: list[int]) -> list[Stage]:
+        """Forward, backward and the gradient (10), but for ``direct`` layers, cut into leaves."""
+        terrain, leaves = self.terrain, self.terrain.plan.leaves
+        network, theta, nabla = terrain.network, terrain.parameters, terrain.gradient
+        n, s, m = network.n, network.s, self.rows
+        stages: list[Stage] = []
+
+        def stage() -> Stage:
+            stages.append([Tape() for _ in range(leaves)])
+            return stages[-1]
+
+        for l in range(1, n - 1):
+            tapes = stage()
+            for q, i in parts(s[l + 1], m * s[l] * s[l + 1], leaves):
+                if l + 1 in room.mask:
+                    tapes[q](terrain.masks.draw, room.mask[l + 1][i], l + 1, q, step)
+                layer_forward(network, theta, room, l, tapes[q], i=i)
+        tapes = stage()
+        for q, k in parts(m, m * s[n - 1] * s[n], leaves):
+            layer_forward(network, theta, room, n - 1, tapes[q], k=k)
+            output_delta(network, terrain.cost, room, y, share, tapes[q], k)
+        for l in range(n - 1, 1, -1):
+            tapes = stage()
+            for q, i in parts(s[l], m * s[l] * s[l + 1], leaves):
+                layer_backward(network, theta, room, l, tapes[q], i=i)
+        tapes = stage()
+        for l in range(1, n):
+            bias_gradient(room, nabla, l, tapes[(l - 1) % leaves])
+            if l not in direct and s[l + 1] >= GRAIN * leaves:
+                for q, i in parts(s[l + 1], m * s[l] * s[l + 1], leaves):
+                    weight_gradient(room, nabla, l, tapes[q], i=i)
+            elif l not in direct:  # a layer so narrow that its neurons are too few to share
+                for q, j in parts(s[l], m * s[l] * s[l + 1], leaves):
+                    weight_gradient(room, nabla, l, tapes[q], j=j)
+        return stages
 
     def work(self, lane: int, piece: Piece) -> None:
         """A lane's part of the piece: gather, then every step."""
