@@ -13,7 +13,7 @@ from app.engine.network import Architecture
 # (tens of milliseconds) together, and no more steps than are taped at once. Progress can be reported after
 # each.
 PIECE_WORK = 10**9
-PIECE_STEPS = 64
+PIECE_STEPS = 16
 
 
 class Piece(NamedTuple):

@@ -33,19 +33,19 @@ class Stacked:
     def __init__(self, terrain: Terrain, piece: Piece, final: int | None, epochs: int = 1) -> None:
         self.terrain, self.rows, self.repeats = terrain, piece.rows, epochs > 1
         network, dtype, zeros = terrain.network, terrain.x.dtype, terrain.zeros
-        rows, steps, s_1, s_n = piece.rows, piece.steps * epochs, network.s[1], network.s[network.n]
+        rows, steps, s_1, s_n = piece.rows, piece.steps, network.s[1], network.s[network.n]
         self.room = Room.of(network, rows, dtype, zeros=zeros)
         self.x = zeros(steps * rows * s_1, dtype).reshape(steps * rows, s_1)
         self.y_rows = np.zeros((steps * rows, s_n), dtype)
         self.y = zeros(steps * s_n * rows, dtype).reshape(steps, s_n, rows)
-        self.outputs = zeros(steps * s_n * rows, dtype).reshape(steps, s_n, rows)
+        self.outputs = zeros(epochs * steps * s_n * rows, dtype).reshape(epochs * steps, s_n, rows)
         self.v = np.ones((steps, rows))
         self.share = zeros(steps * rows, dtype).reshape(steps, 1, rows)
         self.equal_share = np.full((), 1 / rows, dtype)
         self.loaded: Piece | None = None
         count = range(terrain.lanes.count)
         self.tapes: list[list[Tape]] = [[] for _ in count]
-        for step in range(steps):
+        for step in range(epochs * steps):
             for lane, tape in zip(count, self.record(step, last=self.repeats), strict=True):
                 self.tapes[lane].append(tape)
         self.final = [] if final is None else self.record(final - 1, last=True)
