@@ -54,7 +54,7 @@ def _fault(error: dict[str, Any], loc: tuple[int | str, ...], sent: object) -> F
     else:
         code = _CODES.get(kind, "invalid")
     message = _message(kind, error)
-    return Fault(param, code, message, _hint(kind, name, error))
+    return Fault(param, code, message, _hint(kind, param, name, error))
 
 
 def _message(kind: str, error: dict[str, Any]) -> str:
@@ -63,9 +63,10 @@ def _message(kind: str, error: dict[str, Any]) -> str:
     return _MESSAGES.get(kind) or str(error["msg"]).removeprefix("Value error, ").rstrip(".") + "."
 
 
-def _hint(kind: str, name: str, error: dict[str, Any]) -> str | None:
+def _hint(kind: str, param: str, name: str, error: dict[str, Any]) -> str | None:
     if kind == "extra_forbidden" and name.lower() in FIELDS:
-        return f"Here this is called {FIELDS[name.lower()]}."
+        called = FIELDS[name.lower()]
+        return f"Here this is called {called}." if called != param else "What is named beside it has none."
     value = error.get("input")
     context = error.get("ctx", {})
     if kind == "union_tag_invalid" and isinstance(value, dict):

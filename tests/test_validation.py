@@ -62,6 +62,7 @@ def test_a_missing_field_is_named() -> None:
         ({"training": {"max_iter": 3}}, "training.epochs"),
         ({"training": {"cost": "MSE"}}, "squared_error"),
         ({"training": {"optimizer": {"name": "SGD"}}}, "gradient_descent"),
+        ({"training": {"optimizer": {"name": "lbfgs", "learning_rate": 1}}}, "has none"),
         ({"architecture": {"layers": [{"units": 1, "activation": "softmax"}]}}, "output layer"),
         ({"architecture": {"layers": [{"units": 1, "activation": "sigmoud"}]}}, "'sigmoid'"),
     ],
