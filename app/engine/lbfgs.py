@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from app.engine.line_search import Found, Point, strong_wolfe
 from app.engine.memory import Array, aligned_zeros
 
-# A pair with less curvature than this would spoil the estimate of the Hessian, and is not remembered.
+# s·y / |s| |y| of a pair: with less it would spoil the estimate of the Hessian, and is not remembered.
 LEAST_CURVATURE = 1e-10
 # A span's vectors stay in the second-level cache. Below 10 000, OpenBLAS' dot uses one thread: the same bits.
 SPAN = 8192
@@ -163,9 +163,9 @@ def _remember(state: LBFGSState, count: int, t: float, g_new: Array, room: Room)
     s, y = room.d, room.g
     np.multiply(room.d, t, s)
     np.subtract(g_new, room.g, y)
-    s_y, y_y = _dot(s, y), _dot(y, y)
+    s_y, s_s, y_y = _dot(s, y), _dot(s, s), _dot(y, y)
     state.scalars["count"] = count
-    if s_y > LEAST_CURVATURE and 0 < y_y < math.inf:
+    if s_y > LEAST_CURVATURE * math.sqrt(s_s) * math.sqrt(y_y) and y_y < math.inf:
         row, memory, arrays = int(state.scalars["next"]), len(state.arrays["rho"]), state.arrays
         arrays["s"][row], arrays["y"][row], arrays["rho"][row] = s, y, 1 / s_y
         state.scalars.update(count=min(count + 1, memory), next=(row + 1) % memory, gamma=s_y / y_y)

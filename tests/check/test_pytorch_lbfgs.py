@@ -138,7 +138,8 @@ def distances(o: LBFGS, cost: Cost, start: Array) -> tuple[Array, Array, bool]:
     ("o", "cost", "start", "least", "to_the_end"),
     [
         (LBFGS(), rosenbrock, np.array([-1.2, 1.0]), 30, True),
-        (LBFGS(tolerance=1e-5), quadratic(1e2), normal(30), 50, True),
+        # Nearer to its least, PyTorch drops pairs by their length (s·y ≤ 1e-10), and we only by their angle.
+        (LBFGS(tolerance=1e-4), quadratic(1e2), normal(30), 45, True),
         (LBFGS(30), quadratic(1e3), normal(30), 100, False),
         (LBFGS(tolerance=1e-5), network(4, 0.1), 0.5 * normal(26), 50, True),
         (LBFGS(tolerance=1e-5), network(4, 0.01), 0.5 * normal(26), 50, True),

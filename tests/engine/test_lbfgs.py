@@ -215,14 +215,15 @@ def test_a_memory_that_leads_upward_is_dropped() -> None:
 
 
 @pytest.mark.parametrize("c", [0.0, 1e-6])
-def test_a_pair_with_little_curvature_is_not_remembered(c: float) -> None:
+def test_a_pair_is_remembered_if_it_tells_of_a_curvature_however_small(c: float) -> None:
     theta, o = np.zeros(1), LBFGS(tolerance=0.0)
     state = lbfgs.start(o, theta)
     (outcome,) = iterated(
         o, state, theta, lambda at: (c / 2 * float(at @ at) - 1e-9 * float(at[0]), c * at - 1e-9), 1
     )
     assert outcome.step > 1
-    assert state.scalars == {"count": 0, "next": 0, "gamma": 1.0}
+    assert state.scalars["count"] == state.scalars["next"] == (1 if c else 0)
+    assert state.scalars["gamma"] == pytest.approx(1 / c if c else 1.0)
 
 
 @pytest.mark.parametrize("start", [0.25, 0.3, 0.7, 2.4, 3.1])
