@@ -1,6 +1,9 @@
-"""The pages that list what the code has must list all of it."""
+"""The pages that list what the code has list all of it, and the one that quotes it quotes it right."""
 
 import ast
+import contextlib
+import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,3 +111,42 @@ def test_every_setting_is_listed_with_its_description(name: str) -> None:
 
 def test_no_setting_is_listed_that_is_gone() -> None:
     assert rows("settings.md").keys() == {f"CHAINRULE_{name.upper()}" for name in Settings.model_fields}
+
+
+def quotations() -> Iterator[tuple[str, str]]:
+    """Of docs/backprop.md's tables that are headed by a file: the file, and each line that is quoted."""
+    source = None
+    for line in (ROOT / "docs" / "backprop.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            source = None
+        elif cells[0].startswith("`app/"):
+            source = cells[0].strip("`")
+        elif source is not None and not cells[0].startswith("---"):
+            yield source, cells[0].strip("`")
+
+
+def lines_of(source: str) -> list[str]:
+    return [line.strip() for line in (ROOT / source).read_text().splitlines()]
+
+
+@pytest.mark.parametrize("source", sorted({source for source, _ in quotations()}))
+def test_every_line_that_is_quoted_stands_in_its_file_and_in_its_order(source: str) -> None:
+    ahead = iter(lines_of(source))
+    assert [line for each, line in quotations() if each == source and line not in ahead] == []
+
+
+def test_every_line_of_backpropagation_that_has_an_equation_is_quoted() -> None:
+    source = "app/engine/backprop.py"
+    numbered = {line for line in lines_of(source) if re.search(r"\S  # \(\d+\)", line)}
+    assert len(numbered) >= 10
+    assert numbered - {line for each, line in quotations() if each == source} == set()
+
+
+def test_the_worked_example_prints_what_the_page_says() -> None:
+    page = (ROOT / "docs" / "backprop.md").read_text()
+    code, printed = re.findall(r"```python\n(.*?)```\n```\n(.*?)```", page, re.DOTALL)[0]
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(code, {})
+    assert output.getvalue() == printed
