@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import io
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,6 +142,15 @@ def test_every_line_of_backpropagation_that_has_an_equation_is_quoted() -> None:
     numbered = {line for line in lines_of(source) if re.search(r"\S  # \(\d+\)", line)}
     assert len(numbered) >= 10
     assert numbered - {line for each, line in quotations() if each == source} == set()
+
+
+def test_every_function_that_the_paper_s_table_names_is_there() -> None:
+    lines = (ROOT / "docs" / "paper.md").read_text().splitlines()
+    named = re.findall(r"`(\w+\.\w+(?:\.\w+)?)`", "".join(line for line in lines if line.startswith("| (")))
+    functions = [name for name in named if not name.endswith(".py")]
+    assert len(functions) >= 10
+    for name in functions:
+        assert callable(pkgutil.resolve_name(f"app.engine.{name}"))
 
 
 def test_the_worked_example_prints_what_the_page_says() -> None:
