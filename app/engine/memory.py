@@ -21,10 +21,16 @@ def aligned_zeros(size: int, dtype: np.dtype[Any]) -> Array:
 
 
 def shared_zeros(size: int, dtype: np.dtype[Any]) -> Array:
-    """In memory that processes forked later write to as well; it goes with its last array."""
+    """In memory that processes forked later write to as well; it goes with its last array.
+
+    Raises MemoryError.
+    """
     # Populated at once: a page that is met in the middle of a step costs four times as much.
     flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_POPULATE", 0)
-    room = mmap.mmap(-1, max(1, size * dtype.itemsize), flags=flags)
+    try:
+        room = mmap.mmap(-1, max(1, size * dtype.itemsize), flags=flags)
+    except OSError as error:  # mmap's word for it; all other arrays have MemoryError
+        raise MemoryError(f"{size * dtype.itemsize} bytes to share") from error
     made: Array = np.frombuffer(room, dtype, size)
     return made
 
