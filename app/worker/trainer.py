@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import signal
 import time
 from collections.abc import Callable, Generator
@@ -80,14 +79,13 @@ class Trainer:
         self.snapshot_cost = 0.0
 
     def run(self, materials: Materials) -> str:
-        """Train the job; return ``finished``, ``released`` or ``lost``."""
+        """Train the job; return ``finished``, ``released`` or ``lost``. LaneLost ends the process."""
         try:
             return self._train(materials.load(self.claim))
         except LeaseLost:
             return "lost"
         except LaneLost:
-            log.exception("job %s goes on in another trainer", self.claim.job_id)
-            os._exit(1)  # a part of this trainer has died: it is as if all of it had, and counts as that
+            raise  # a part of this process is dead, and the supervisor knows what to do when all of it is
         except MemoryError:
             return self._fail("out_of_memory", "The job needs more memory than this worker has.")
         except (OperationalError, InterfaceError, OSError):

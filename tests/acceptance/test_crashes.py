@@ -94,20 +94,6 @@ def test_a_killed_part_costs_nothing(
     assert after.trainers != before.trainers
 
 
-def test_a_killed_part_of_a_trainer_costs_no_more_than_the_trainer(server: Server, body: Json) -> None:
-    client = server.client()
-    training = {**TRAINING, "epochs": 200, "batch_size": 2048}
-    alone = finished(client, submit(client, **{**body, "training": {**training, "threads": 1}})["id"])
-    job = submit(client, **{**body, "training": {**training, "threads": 2}})
-    assert (job["training"]["leaves"], job["training"]["threads"]) == (2, 2)
-    in_mid_epoch(server, job["id"])
-    (trainer,) = server.processes().trainers
-    (lane,) = trainer.children()
-    kill(lane)
-    assert_recovered(client, finished(client, job["id"]), outcome(client, alone))
-    assert not alive(trainer)
-
-
 def test_a_power_cut_costs_nothing_that_was_answered(
     server: Server, body: Json, undisturbed: Undisturbed
 ) -> None:
