@@ -55,7 +55,8 @@ class Update:
             numbers[q : q + 1].reshape(()) for q in range(given + 3)
         )
         self.decay[...] = lambda_
-        self.alpha = 0.0
+        self.unclipped = math.nan
+        self.alpha = math.nan  # no rate yet: a first one of 0 is another
 
     def set_rate(self, alpha: float) -> None:
         """The learning rate of the steps to come."""

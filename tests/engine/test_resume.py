@@ -1,7 +1,6 @@
 """A run that was stopped anywhere and went on from its snapshot ends with the bits of one that was not."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,8 +10,7 @@ from hypothesis import strategies as st
 
 from app import engine
 from app.engine import leaves
-
-Report = engine.Progress | engine.Epoch | engine.Finished
+from tests.support.reports import facts, stored
 
 plans = st.builds(
     engine.Plan,
@@ -59,24 +57,6 @@ def small_pieces() -> Iterator[None]:
         yield
 
 
-def facts(report: Report) -> object:
-    """Everything but the time it took, and the way to take a snapshot."""
-    if isinstance(report, engine.Finished):
-        return (report.stop_reason, report.best_epoch, report.cost, report.validation_cost,
-                report.parameters.sha256())  # fmt: skip
-    return type(report), {k: v for k, v in report._asdict().items() if k not in ("seconds", "snapshot")}
-
-
-def stored(snapshot: engine.Snapshot, plan: engine.Plan) -> engine.Snapshot:
-    """Through bytes and JSON, as a database would have it."""
-    arrays, scalars = snapshot.to_parts()
-    arrays = {
-        name: np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
-        for name, array in arrays.items()
-    }
-    return engine.Snapshot.from_parts(plan, arrays, json.loads(json.dumps(scalars, allow_nan=False)))
-
-
 @settings(max_examples=60, deadline=None)
 @given(plan=plans, choices=st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=3))
 def test_stopping_anywhere_changes_no_bit(plan: engine.Plan, choices: list[float]) -> None:
@@ -101,6 +81,21 @@ def test_stopping_at_every_report_in_turn_changes_no_bit(batch_size: int) -> Non
     straight = [facts(report) for report in engine.train(engine.Snapshot.start(plan), data(), plan)]
     for done, report in enumerate(engine.train(engine.Snapshot.start(plan), data(), plan), 1):
         if not isinstance(report, engine.Finished):
+            snapshot = stored(report.snapshot(), plan)
+            assert [facts(later) for later in engine.train(snapshot, data(), plan)] == straight[done:]
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [engine.Momentum(0.1), engine.Nesterov(0.1), engine.RMSprop(), engine.Adam(), engine.AdamW()],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
+def test_an_epoch_with_a_rate_of_0_can_be_gone_on_from(optimizer: engine.Optimizer) -> None:
+    """It moves no weight to speak of, but by its momentum, and shrinks none."""
+    plan = dataclasses.replace(one_plan(), optimizer=optimizer, schedule=engine.Cosine(0.0), epochs=3)
+    straight = [facts(report) for report in engine.train(engine.Snapshot.start(plan), data(), plan)]
+    for done, report in enumerate(engine.train(engine.Snapshot.start(plan), data(), plan), 1):
+        if isinstance(report, engine.Epoch):
             snapshot = stored(report.snapshot(), plan)
             assert [facts(later) for later in engine.train(snapshot, data(), plan)] == straight[done:]
 
