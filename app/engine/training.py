@@ -89,7 +89,7 @@ class _Run:
                 raise self.diverged(started)
             elapsed = perf_counter() - started
             if self.is_out_of_time(elapsed):
-                self.over = True
+                self.end_with(started)
                 return
             if elapsed >= self.plan.progress_seconds:
                 self.sums.seconds += elapsed
@@ -118,7 +118,7 @@ class _Run:
             self.epoch = epoch
             self.elapsed += seconds
             if number + 1 == count and (epoch >= self.plan.epochs or self.is_out_of_time(0.0)):
-                self.end_with(started)
+                self.end_with(started, closed=True)
             yield row
 
     def progress(self) -> Progress:
@@ -167,17 +167,18 @@ class _Run:
         self.sums.clear()
         self.way.end_epoch()
         if self.over or epoch >= plan.epochs or self.way.converged or self.is_out_of_time(0.0):
-            self.end_with(started)
+            self.end_with(started, closed=True)
         return row
 
-    def end_with(self, started: float) -> None:
+    def end_with(self, started: float, *, closed: bool = False) -> None:
         """Finish before the last row is given away: its update can be the one that diverges, and the row says
-        so.
+        so. ``closed``: the epoch is counted already.
         """
         self.over = True
-        self.end = self.finish()
-        if not math.isfinite(self.end.cost):
-            self.epoch -= 1
+        end = self.end = self.finish()
+        finite = math.isfinite(end.cost + (end.validation_cost or 0.0)) and end.parameters.is_finite()
+        if not finite:
+            self.epoch -= closed
             raise self.diverged(started)
 
     def judge(self, row: Epoch) -> None:
@@ -198,8 +199,8 @@ class _Run:
         """The result, once no epoch is to follow."""
         plan, best, descent = self.plan, self.best, self.descent
         last = descent.parameters.copy()
-        if best.parameters is not None:
-            np.copyto(descent.parameters.flat, best.parameters.flat)
+        chosen = self.way.origin() if best.parameters is None else best.parameters
+        np.copyto(descent.parameters.flat, chosen.flat)
         parameters = descent.parameters.copy()
         data_cost, _ = descent.evaluate(descent.training)
         validation_cost = None if descent.validation is None else descent.evaluate(descent.validation)[0]
