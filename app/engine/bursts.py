@@ -2,6 +2,9 @@
 most.
 """
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import NamedTuple
 
@@ -44,19 +47,31 @@ class Bursts:
         self._train(count)
         data_cost, decay, metric = self.stacked.tallies(count)
         norms = np.sqrt(np.add.reduce(self.descent.update.norms[:count], 1, np.float64))
-        return Rows((data_cost + decay).tolist(), data_cost.tolist(), norms.tolist(), metric)
+        lengths = [n if math.isfinite(n) else self._norm(number) for number, n in enumerate(norms.tolist())]
+        return Rows((data_cost + decay).tolist(), data_cost.tolist(), lengths, metric)
 
     def after(self, number: int) -> Point:
         """Parameters and optimizer state after an epoch of the last burst (0, 1, …)."""
-        end = self._kept()
-        self._restore(*self.start)
-        self._train(number + 1)
-        found = self.descent.parameters.copy(), self.state.copy()
-        self._restore(*end)
-        return found
+        with self._again(number):
+            return self.descent.parameters.copy(), self.state.copy()
 
     def is_finite_after(self, number: int) -> bool:
         return self.after(number)[0].is_finite()
+
+    def _norm(self, number: int) -> float:
+        """‖∇J‖ of an epoch whose sum of squares overflowed."""
+        with self._again(number):
+            return self.descent.update.gradient_norm(self.descent.gradient, number)
+
+    @contextmanager
+    def _again(self, number: int) -> Iterator[None]:
+        """At the end of an epoch of the last burst."""
+        end = self._kept()
+        self._restore(*self.start)
+        with np.errstate(all="ignore"):  # a caller who takes a snapshot has an error state of his own
+            self._train(number + 1)
+        yield
+        self._restore(*end)
 
     def _train(self, count: int) -> None:
         play(chain.from_iterable(self.stacked.tapes[0][:count]))

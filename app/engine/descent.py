@@ -144,9 +144,10 @@ def _epochs_at_once(plan: Plan, data: Data) -> int:
     m = len(data.x)
     watched = plan.early_stopping is not None or data.validation_x is not None
     same = plan.schedule == Constant() and not isinstance(plan.optimizer, LBFGS)
+    alone = plan.leaves == 1  # a burst is played by one lane
     same = same and plan.batch_size >= m and not any(plan.architecture.dropout.values())
     short = m <= leaves.PIECE_ROWS and leaves.multiply_adds(plan.architecture, m) <= BURST_WORK
-    return BURST_EPOCHS if same and short and not watched else 1
+    return BURST_EPOCHS if same and alone and short and not watched else 1
 
 
 def _weights(weights: NDArray[np.floating[Any]] | None) -> NDArray[np.float64] | None:

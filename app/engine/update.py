@@ -173,7 +173,7 @@ class Update:
 
     def _limit(self, gradient: Parameters, step: int) -> None:
         """Pascanu et al. 2013, algorithm 1: ∇ ← ∇ min(1, c / ‖∇‖)."""
-        norm = self.gradient_norm(gradient, step)
+        norm = self.unclipped = self._norm(gradient, step)
         self.clip[...] = min(1.0, (self.clip_norm or 0.0) / norm) if 0 < norm < math.inf else 1.0
 
     def _move(self, do: Tape, g: Array, span: slice, scratch: Array) -> None:
@@ -188,9 +188,12 @@ class Update:
         self.rule.step(do, theta, g, scratch, *self.numbers, *remembered)
 
     def gradient_norm(self, gradient: Parameters, step: int) -> float:
-        """‖∇J‖ of a step that measured it, before clipping; ``gradient``: what it is the norm of, unless it
-        is clipped.
+        """‖∇J‖ of the step played last, if that measured it, before clipping; ``gradient``: what it is the
+        norm of, unless it is clipped.
         """
+        return self._norm(gradient, step) if self.clip_norm is None else self.unclipped
+
+    def _norm(self, gradient: Parameters, step: int) -> float:
         squares = total(self.norms[step])
         return math.sqrt(squares) if math.isfinite(squares) else gradient.norm()  # a square overflowed
 
