@@ -59,7 +59,7 @@ class Sums:
 @dataclass(frozen=True)
 class Snapshot:
     """``epoch`` epochs are complete, and ``step`` steps of the next one; they took ``elapsed`` seconds
-    without those of the running epoch. Never write in its arrays.
+    without those of the running epoch. ``converged``: no epoch is to follow. Never write in its arrays.
     """
 
     seed: int
@@ -71,6 +71,7 @@ class Snapshot:
     best: Best
     plateau: PlateauState = field(default_factory=PlateauState)
     elapsed: float = 0.0
+    converged: bool = False
 
     @classmethod
     def start(cls, plan: Plan, parameters: Parameters | None = None) -> Self:
@@ -103,6 +104,7 @@ class Snapshot:
             "plateau_wait": self.plateau.wait,
             "plateau_reductions": self.plateau.reductions,
             "elapsed": self.elapsed,
+            "converged": self.converged,
         }
         if isinstance(state, OptimizerState):
             scalars["optimizer_steps"] = state.t
@@ -148,6 +150,7 @@ class Snapshot:
             ),
             plateau=PlateauState(*(scalars[f"plateau_{name}"] for name in PlateauState._fields)),
             elapsed=scalars["elapsed"],
+            converged=scalars["converged"],
         )
 
 

@@ -55,11 +55,13 @@ class _Run:
         self.plateau, self.elapsed = snapshot.plateau, snapshot.elapsed
         way = Iterations if isinstance(plan.optimizer, LBFGS) else Steps
         self.way: Steps | Iterations = way(self.descent, self.sums, snapshot.step)
+        self.way.converged = snapshot.converged
         self.bursts = Bursts(self.descent) if self.descent.epochs_at_once > 1 else None
         self.moves = 0
         self.end: Finished | None = None
         stops = plan.early_stopping is not None and self.best.stops(plan.early_stopping)
-        self.over = self.way.step == 0 and (stops or self.epoch >= plan.epochs or self.is_out_of_time(0.0))
+        done = stops or snapshot.converged or self.epoch >= plan.epochs or self.is_out_of_time(0.0)
+        self.over = self.way.step == 0 and done
 
     def reports(self) -> Iterator[Progress | Epoch | Finished]:
         while not self.over:
@@ -258,4 +260,5 @@ class _Run:
             best=self.best.copy(),
             plateau=self.plateau,
             elapsed=self.elapsed,
+            converged=self.way.converged,
         )
