@@ -25,6 +25,10 @@ LAYER_WORK = 5 * 10**5
 """Multiply-adds of one layer's equation, of each leaf: with fewer, one leaf does it alone."""
 
 GRAIN = 16
+"""Neurons or examples, all but the last leaf has a multiple of. Not less than 8: of an array with 4 (float32)
+or 8 (float64) columns, NumPy's np.negative (2.4.6) takes the wrong numbers if it is given some of them.
+"""
+
 PIECE_ROWS = 4096
 BLOCK_ROWS = 1024
 """A minibatch of more than PIECE_ROWS examples goes through the network BLOCK_ROWS at a time."""
