@@ -34,7 +34,7 @@ BURST_WORK = 5 * 10**5
 
 
 class Descent:
-    """A run's arrays, from a snapshot on. Close it: other lanes are processes."""
+    """A run's arrays, from a snapshot on. Its lanes are to be forked when all is made; close it after."""
 
     def __init__(self, snapshot: Snapshot, data: Data, plan: Plan, threads: int) -> None:
         network, dtype = plan.architecture, np.dtype(plan.dtype)
@@ -102,7 +102,6 @@ class Descent:
                 self.lanes,
                 zeros,
             )
-        self.lanes.fork()
 
     def begin(self, epoch: int, alpha: float) -> None:
         """Get ready for steps of an epoch (1, 2, …) at a learning rate."""
@@ -144,8 +143,8 @@ def _epochs_at_once(plan: Plan, data: Data) -> int:
     m = len(data.x)
     watched = plan.early_stopping is not None or data.validation_x is not None
     same = plan.schedule == Constant() and not isinstance(plan.optimizer, LBFGS)
-    alone = plan.leaves == 1  # a burst is played by one lane
     same = same and plan.batch_size >= m and not any(plan.architecture.dropout.values())
+    alone = plan.leaves == 1  # a burst is played by one lane
     short = m <= leaves.PIECE_ROWS and leaves.multiply_adds(plan.architecture, m) <= BURST_WORK
     return BURST_EPOCHS if same and alone and short and not watched else 1
 

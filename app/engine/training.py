@@ -64,6 +64,7 @@ class _Run:
         self.over = self.way.step == 0 and done
 
     def reports(self) -> Iterator[Progress | Epoch | Finished]:
+        self.descent.lanes.fork()
         while not self.over:
             self.moves += 1
             self.way.begin(self.epoch + 1, self.learning_rate())
