@@ -70,7 +70,7 @@ class Finished:
 
 
 class Diverged(Exception):
-    """A cost, a metric or a parameter is not finite. ``row`` is the epoch's row; its cost is None."""
+    """A cost or a parameter is not finite. ``row`` is the epoch's row of history; its cost is None."""
 
     def __init__(self, row: Epoch) -> None:
         self.row, self.epoch = row, row.epoch

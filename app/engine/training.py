@@ -109,10 +109,9 @@ class _Run:
         seconds = (perf_counter() - started) / count
         sound = self.descent.parameters.is_finite()  # once they are not, they stay so
         for number, (cost, data_cost, norm) in enumerate(zip(*rows[:3], strict=True)):
-            metrics = {} if measure is None else {measure.name: measure.value(rows.metric[number])}
-            finite = math.isfinite(cost + norm + sum(metrics.values()))
-            if not (finite and (sound or bursts.is_finite_after(number))):
+            if not (math.isfinite(cost + norm) and (sound or bursts.is_finite_after(number))):
                 raise self.diverged(started)
+            metrics = {} if measure is None else {measure.name: measure.value(rows.metric[number])}
             epoch = self.epoch + 1
             snapshot = partial(self.snapshot, moves, epoch, partial(bursts.after, number))
             row = Epoch(
@@ -148,8 +147,7 @@ class _Run:
             validation_cost, value = descent.evaluate(descent.validation)
             if value is not None:
                 metrics[f"validation_{plan.metric}"] = value
-        finite = math.isfinite(cost + norm + (validation_cost or 0.0) + sum(metrics.values()))
-        if not (finite and self.way.is_finite()):
+        if not (self.way.is_finite() and math.isfinite(cost + norm + (validation_cost or 0.0))):
             raise self.diverged(started)
         epoch = self.epoch + 1
         row = Epoch(

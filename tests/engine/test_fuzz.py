@@ -15,16 +15,19 @@ CHUNK = 20
 
 def followed(
     snapshot: engine.Snapshot, data: engine.Data, plan: engine.Plan, draw: Draw
-) -> tuple[list[object], tuple[int, engine.Snapshot]]:
-    """The facts of each report to the end, and one of the snapshots with the number of facts before it."""
-    seen: list[object] = []
+) -> tuple[list[str], tuple[int, engine.Snapshot]]:
+    """The facts of each report to the end, and one of the snapshots with the number of facts before it.
+
+    They are written out, every digit: a metric may be NaN, where a square of its sums overflows.
+    """
+    seen: list[str] = []
     kept = 0, snapshot
     epochs = snapshot.epoch
     try:
         for report in engine.train(snapshot, data, plan):
             # An iteration of L-BFGS that was left begins anew, so how often it reports is no fact.
             if not (isinstance(report, engine.Progress) and isinstance(plan.optimizer, engine.LBFGS)):
-                seen.append(facts(report))
+                seen.append(repr(facts(report)))
             if isinstance(report, engine.Finished):
                 assert report.stop_reason != "time_budget"
                 assert epochs == plan.epochs or report.stop_reason != "epochs_completed"
@@ -34,7 +37,7 @@ def followed(
             if isinstance(report, engine.Epoch):
                 epochs += 1
                 assert not report.diverged
-                check_finite(report.gradient_norm, report.validation_cost or 0.0, *report.metrics.values())
+                check_finite(report.gradient_norm, report.validation_cost or 0.0)
             check_finite(report.cost, report.data_cost)
             assert report.epoch == epochs + isinstance(report, engine.Progress)
             if draw.random() < 1 / (len(seen) + 1):
@@ -43,24 +46,21 @@ def followed(
         row = diverged.row
     assert row.epoch == epochs + 1 <= plan.epochs
     assert row.diverged
-    return [*seen, facts(row)], kept
+    return [*seen, repr(facts(row))], kept
 
 
 def check_finite(*numbers: float | None) -> None:
     assert all(number is not None and math.isfinite(number) for number in numbers), numbers
 
 
-def fuzz(seed: int) -> str:
-    """One plan, and the same again from a snapshot. How it ended."""
+def fuzz(seed: int) -> None:
+    """One plan, and the same again from a snapshot."""
     draw = np.random.default_rng(seed)
     with cut_small(draw):
         plan, data = drawn(draw)
         straight, (done, snapshot) = followed(engine.Snapshot.start(plan), data, plan, draw)
         again, _ = followed(snapshot, data, plan, draw)
         assert again == straight[done:]
-    last: object = straight[-1]
-    assert isinstance(last, tuple)
-    return str(last[0])
 
 
 def check(first: int) -> None:

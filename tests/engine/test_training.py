@@ -237,24 +237,6 @@ def test_a_run_whose_last_update_diverges_does_not_finish() -> None:
     assert caught.value.epoch == 1
 
 
-@pytest.mark.parametrize("batch_size", [8, 45])
-@pytest.mark.parametrize("validated", [False, True])
-def test_a_metric_that_is_no_number_is_divergence_too(batch_size: int, validated: bool) -> None:
-    """An absolute error of 1e160 is finite, its square is not, which r2 needs."""
-    plan, data = diverging(optimizer=engine.GradientDescent(1e140), batch_size=batch_size, epochs=3)
-    network = engine.Architecture(5, (engine.Layer(2, "identity"),))
-    plan = dataclasses.replace(
-        plan, architecture=network, cost="absolute_error", dtype="float64", lambda_=0.0, shuffle=False
-    )
-    data = engine.Data(1e10 * data.x, data.y)
-    if validated:
-        data = dataclasses.replace(data, validation_x=data.x, validation_y=data.y)
-    assert len(run(dataclasses.replace(plan, metric=None), data)[0]) == 3
-    with pytest.raises(engine.Diverged) as caught:
-        run(plan, data)
-    assert caught.value.epoch == (1 if validated or batch_size < 45 else 2)
-
-
 def test_the_caller_s_error_state_is_left_alone() -> None:
     plan, data = plan_of(), data_of()
     before = np.geterr()
