@@ -1,7 +1,10 @@
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 
+from app import engine
 from app.engine.schedules import (
     Constant,
     Cosine,
@@ -13,6 +16,7 @@ from app.engine.schedules import (
     observe,
     rate,
 )
+from tests.support.networks import M, data_of, plan_of, run
 
 HALF_ROOT = math.sqrt(0.5)
 
@@ -84,3 +88,48 @@ def test_a_plateau_keeps_the_best_value_over_its_reductions() -> None:
     state = observe(Plateau(patience=1), state, 2, 2.5)
     assert state == PlateauState(best=2.0, wait=0, reductions=1)
     assert observe(Plateau(patience=1), state, 3, 2.2) == PlateauState(best=2.0, wait=0, reductions=2)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Constant(warmup_epochs=3),
+        Step(2, factor=0.5),
+        Exponential(0.9, warmup_epochs=2),
+        Cosine(0.01),
+        Cosine(0.0, warmup_epochs=3),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("batch_size", [7, M])
+def test_a_row_has_the_rate_that_its_steps_had(schedule: Schedule, batch_size: int) -> None:
+    plan = plan_of(schedule=schedule, epochs=9, batch_size=batch_size, lambda_=0.0)
+    rows, _ = run(plan, data_of())
+    assert [row.learning_rate for row in rows] == [rate(schedule, 0.1, epoch, 9) for epoch in range(1, 10)]
+    if batch_size == M:  # one step an epoch: what it moved is as long as its rate times its gradient
+        before = engine.Snapshot.start(plan).parameters.flat
+        for report in engine.train(engine.Snapshot.start(plan), data_of(), plan):
+            if isinstance(report, engine.Epoch):
+                after = report.snapshot().parameters.flat
+                moved, length = float(np.linalg.norm(after - before)), report.gradient_norm or 0.0
+                assert moved == pytest.approx(report.learning_rate * length, rel=1e-6, abs=1e-15)
+                before = after
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_a_plateau_watches_the_validation_cost_if_there_is_one(validated: bool) -> None:
+    plateau = Plateau(factor=0.5, patience=2, warmup_epochs=2)
+    plan = plan_of(schedule=plateau, optimizer=engine.GradientDescent(0.8), epochs=40, batch_size=7)
+    data = data_of()
+    if validated:
+        other = np.random.default_rng(9).standard_normal((10, 2))
+        data = dataclasses.replace(data, validation_x=data.x[:10], validation_y=other)
+    rows, _ = run(plan, data)
+    state, reduced = PlateauState(), 0
+    for row in rows:
+        assert row.learning_rate == rate(plateau, 0.8, row.epoch, 40, state.reductions)
+        watched = row.validation_cost if validated else row.cost
+        assert watched is not None
+        state = observe(plateau, state, row.epoch, watched)
+        reduced = state.reductions
+    assert reduced >= 2
