@@ -3,14 +3,14 @@
     python -m bench.engine
     python -m bench.engine --workload digits --threads 2 --repeats 5
 
-Prints JSON lines. Timed is the way from the call of ``train`` to the last epoch's row; the initial draw of
-the weights and the data are not in it. With ``--once`` the run goes on to the finished result.
+Prints JSON lines. Timed are the steps alone, as for the peers, whose compilation is left out: the epochs
+after a first few. What comes before the first step, at every run, is ``set_up_ms``: making arrays and tapes,
+and forking. With ``--once`` everything is in it, to the finished result.
 """
 
-from itertools import islice
 from time import perf_counter
 
-from bench.workloads import ALPHA, LAMBDA, WORKLOADS, Training, Workload, arguments, pin_blas, show
+from bench.workloads import ALPHA, LAMBDA, WORKLOADS, Took, Training, Workload, arguments, pin_blas, show
 
 pin_blas(1)  # the engine's own threads use the cores
 
@@ -32,21 +32,30 @@ def plan(workload: Workload, epochs: int, progress_seconds: float = 0.25) -> eng
     )
 
 
-def to_the_last_row(workload: Workload, threads: int) -> Training:
-    # One epoch more than are run: after a plan's last one the engine measures what came out, on all
-    # examples, before it gives that row away. No peer does this, so it is not timed.
-    longer = plan(workload, workload.epochs + 1)
+def steps_alone(workload: Workload, threads: int) -> Training:
+    # The engine goes through many epochs of a few microseconds in one go: then the first ones are not one.
+    first = 1 if workload.epochs < 100 else 32
+    last = first + workload.epochs
+    # One epoch more than are timed: after a plan's last one the engine measures what came out, on all
+    # examples, before it gives that row away. No peer does this.
+    longer = plan(workload, last + 1)
     data = engine.Data(*workload.data())
 
-    def training() -> float:
+    def training() -> Took:
         start = engine.Snapshot.start(longer)
         begun = perf_counter()
-        reports = engine.train(start, data, longer, threads=threads)
-        rows = (report for report in reports if isinstance(report, engine.Epoch))
-        costs = [row.cost for row in islice(rows, workload.epochs)]
-        took = perf_counter() - begun
-        assert len(costs) == workload.epochs
-        return took
+        costs, ready = [], begun
+        for report in engine.train(start, data, longer, threads=threads):
+            if not isinstance(report, engine.Epoch):
+                continue
+            costs.append(report.cost)
+            if report.epoch == first:
+                ready = perf_counter()
+            elif report.epoch == last:
+                break
+        took = perf_counter() - ready
+        assert len(costs) == last
+        return Took(took, ready - begun - took * first / workload.epochs)
 
     return training
 
@@ -68,7 +77,7 @@ def main() -> None:
         if asked.once:
             finish(WORKLOADS[name], asked.threads)
         else:
-            training = to_the_last_row(WORKLOADS[name], asked.threads)
+            training = steps_alone(WORKLOADS[name], asked.threads)
             show(name, "chainrule", asked.threads, training, asked.repeats)
 
 

@@ -16,14 +16,14 @@ from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
-from bench.workloads import ALPHA, LAMBDA, WORKLOADS, Training, Workload, arguments, pin_blas, show
+from bench.workloads import ALPHA, LAMBDA, WORKLOADS, Took, Training, Workload, arguments, pin_blas, show
 
 
 def sklearn(workload: Workload) -> Training:
     neural_network = import_module("sklearn.neural_network")
     X, Y = workload.data()
 
-    def training() -> float:
+    def training() -> Took:
         model = neural_network.MLPRegressor(
             hidden_layer_sizes=workload.sizes[1:-1],
             activation="tanh",  # its output layer is linear: slightly less work than the others do
@@ -42,7 +42,7 @@ def sklearn(workload: Workload) -> Training:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it says that it has not converged
             model.fit(X, Y if Y.shape[1] > 1 else Y.ravel())
-        return perf_counter() - start
+        return Took(perf_counter() - start)
 
     return training
 
@@ -66,7 +66,7 @@ def torch(workload: Workload, compiled: bool = False) -> Training:
 
     step = torch.compile(cost) if compiled else cost
 
-    def training() -> float:
+    def training() -> Took:
         network.load_state_dict(first)
         start = perf_counter()
         for _ in range(workload.epochs):
@@ -80,7 +80,7 @@ def torch(workload: Workload, compiled: bool = False) -> Training:
                 optimizer.step()
                 total += loss.detach()
             total.item()
-        return perf_counter() - start
+        return Took(perf_counter() - start)
 
     return training
 
@@ -123,10 +123,10 @@ def jax(workload: Workload) -> Training:
     X, Y = map(jnp.array, workload.data())
     key = jax.random.key(0)
 
-    def training() -> float:
+    def training() -> Took:
         start = perf_counter()
         jax.block_until_ready(compiled(parameters, X, Y, key))
-        return perf_counter() - start
+        return Took(perf_counter() - start)
 
     return training
 
@@ -140,7 +140,7 @@ def blas_floor(workload: Workload) -> Training:
     z = [np.empty((workload.batch, s), np.float32) for s in sizes]
     gradient = [np.empty_like(w) for w in W]
 
-    def training() -> float:
+    def training() -> Took:
         start = perf_counter()
         for _ in range(workload.steps):
             for l, w in enumerate(W):
@@ -149,7 +149,7 @@ def blas_floor(workload: Workload) -> Training:
                 np.matmul(z[l + 1].T, a[l], gradient[l])
                 if l:
                     np.matmul(z[l + 1], W[l], z[l])
-        return perf_counter() - start
+        return Took(perf_counter() - start)
 
     return training
 

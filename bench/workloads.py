@@ -22,9 +22,19 @@ if TYPE_CHECKING:
 ALPHA, LAMBDA = 0.1, 1e-4
 ENOUGH = 4.0  # seconds of timed runs after which no further one begins
 
-Training = Callable[[], float]
-"""One training from the first weights to the last epoch's cost; returns its seconds. The first call also
-compiles, where there is something to compile."""
+
+class Took(NamedTuple):
+    """Seconds of all of a workload's steps; and, where it can be told apart, of what is done before them at
+    each run: making arrays, tapes and processes.
+    """
+
+    steps: float
+    set_up: float | None = None
+
+
+Training = Callable[[], Took]
+"""One training from the first weights to the last epoch's cost. The first call also compiles, where there is
+something to compile."""
 
 
 class Workload(NamedTuple):
@@ -82,16 +92,18 @@ def arguments(about: str | None) -> argparse.ArgumentParser:
 def show(name: str, peer: str, threads: int, training: Training, repeats: int) -> None:
     """Train once to warm up and ``repeats`` times for the record, fewer if ENOUGH; prints a JSON line."""
     training()
-    seconds = [training()]
-    while len(seconds) < repeats and sum(seconds) < ENOUGH:
-        seconds.append(training())
-    seconds.sort()
-    steps = WORKLOADS[name].steps
+    runs = [training()]
+    while len(runs) < repeats and sum(run.steps for run in runs) < ENOUGH:
+        runs.append(training())
+    runs.sort()
+    median, steps = runs[len(runs) // 2], WORKLOADS[name].steps
     row = {
         "workload": name,
         "peer": peer,
         "threads": threads,
-        "median_us_per_step": round(seconds[len(seconds) // 2] / steps * 1e6, 1),
-        "best_us_per_step": round(seconds[0] / steps * 1e6, 1),
+        "median_us_per_step": round(median.steps / steps * 1e6, 1),
+        "best_us_per_step": round(runs[0].steps / steps * 1e6, 1),
     }
+    if median.set_up is not None:
+        row["set_up_ms"] = round(median.set_up * 1e3, 1)
     print(json.dumps(row), flush=True)
