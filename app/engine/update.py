@@ -120,15 +120,15 @@ class Update:
                 place = next(places)
                 here = slice(place, place + 1)
                 if any(layer.start <= span.start < layer.stop for layer in direct.values()):
-                    W = self.parameters.flat[span]
-                    gather[q](np.ndarray.dot, W, W, self.squares[step, here].reshape(()))
+                    if self.lambda_:
+                        W = self.parameters.flat[span]
+                        gather[q](np.ndarray.dot, W, W, self.squares[step, here].reshape(()))
                     continue
                 scratch, spare = self.scratch[q][:, : span.stop - span.start]
                 tree(gather[q], gradients, span)
                 g = gradients[0].flat[span]
-                kept = (
-                    last or clips or self.rule is None
-                )  # else nobody reads it later: it can stay in the cache
+                # Unless somebody reads ∇J later, it can stay in the cache.
+                kept = last or clips or self.rule is None
                 squares = self.squares[step, here].reshape(())
                 g = self._decay(gather[q], g, span, scratch, g if kept else spare, squares)
                 if last or clips:
