@@ -45,11 +45,13 @@ class PredictAnswer(Answer):
         description="The id of the model that answered.", examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"]
     )
     predictions: list[Any] = Field(
-        description="Class names, or numbers in the target's units; of several targets, objects by name.",
+        description="Class names, or numbers in the target's units; of several targets, objects by name. "
+        "Null where an output is not finite.",
         examples=[["Adelie"]],
     )
-    probabilities: list[dict[str, float]] | None = Field(
-        description="By class, adding up to 1; null for regression.",
+    probabilities: list[dict[str, float | None]] | None = Field(
+        description="By class, adding up to 1; null for regression. Numbers that are not finite are null, "
+        "and a warning not_finite says so.",
         examples=[[{"Adelie": 0.98, "Chinstrap": 0.015, "Gentoo": 0.005}]],
     )
     outputs: list[list[float | None]] = Field(
@@ -57,5 +59,5 @@ class PredictAnswer(Answer):
         examples=[[[0.98, 0.015, 0.005]]],
     )
     warnings: list[PredictionWarning] = Field(
-        description="Values that were encoded, but perhaps not as meant."
+        description="Values that were encoded, but perhaps not as meant, and rows without a prediction."
     )

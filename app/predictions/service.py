@@ -15,6 +15,8 @@ from app.predictions.schemas import PredictRequest
 MOST_OUTPUTS = 5_000_000
 """Numbers a^(n) of one answer."""
 
+NOT_FINITE = "With these values an output is beyond the range of the model's dtype: it has no prediction."
+
 OUTPUT_WORK = 50
 """Multiplications that take as long as putting one output into JSON does."""
 
@@ -31,9 +33,15 @@ def predict(model: Loaded, asked: PredictRequest, most_rows: int) -> bytes:
     compute = forward if len(x) <= BLOCK else outputs_of
     with np.errstate(all="ignore"):
         outputs = compute(model.architecture, model.parameters, x.astype(model.parameters.flat.dtype))
+    predictions = model.encoding.decode_outputs(outputs)
+    for row in np.flatnonzero(~np.isfinite(outputs).all(axis=1)).tolist():
+        if model.encoding.classes is not None:
+            predictions[row] = None  # the greatest of what is no number is no class
+        param = f"{'rows' if asked.inputs is None else 'inputs'}[{row}]"
+        warnings.append({"row": row, "param": param, "code": "not_finite", "message": NOT_FINITE})
     answer = {
         "model_id": model.id,
-        "predictions": model.encoding.decode_outputs(outputs),
+        "predictions": predictions,
         "probabilities": _by_class(model, outputs),
         "outputs": outputs.tolist(),
         "warnings": warnings,

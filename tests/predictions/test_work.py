@@ -1,5 +1,6 @@
 """How much one prediction may be, and where it is worked out."""
 
+import dataclasses
 import json
 import threading
 from types import SimpleNamespace
@@ -46,6 +47,26 @@ def test_many_rows_are_answered_as_a_few_are() -> None:
     tail = json.loads(service.predict(small, PredictRequest(inputs=inputs[8190:8200]), 100_000))
     assert len(whole["predictions"]) == 10_000
     np.testing.assert_allclose(whole["predictions"][8190:8200], tail["predictions"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("classes", [None, ("a", "b")])
+def test_an_output_that_is_not_finite_is_null_and_said(classes: tuple[str, ...] | None) -> None:
+    architecture = Architecture(2, (Layer(2, "softmax" if classes else "identity"),))
+    parameters = Parameters(architecture, "float32")
+    parameters.flat.fill(1.0)
+    encoding = (
+        model(2).encoding if classes is None else dataclasses.replace(model(1).encoding, classes=classes)
+    )
+    wide = dataclasses.replace(model(2), architecture=architecture, parameters=parameters, encoding=encoding)
+    answer = json.loads(service.predict(wide, PredictRequest(inputs=[[0.0, 1.0], [1e300, 0.0]]), 10))
+    assert answer["outputs"][1] == [None, None]
+    assert all(answer["outputs"][0])
+    assert [(each["row"], each["param"], each["code"]) for each in answer["warnings"]] == [
+        (1, "inputs[1]", "not_finite")
+    ]
+    if classes is not None:
+        assert answer["predictions"] == ["a", None]
+        assert answer["probabilities"][1] == {"a": None, "b": None}
 
 
 def test_outputs_are_work_too() -> None:
