@@ -16,6 +16,7 @@ from app.engine.tape import Do, now
 
 Layers = dict[int, Array]
 ALL = slice(None)
+CACHED_BYTES = 2**18
 
 
 class Room(NamedTuple):
@@ -74,6 +75,12 @@ def product(do: Do, A: Array, B: Array, out: Array) -> None:
         do(np.matmul, A, B, out)
 
 
+def in_cache(array: Array) -> list[slice]:
+    """Its rows in parts that stay in the second-level cache while one line after another goes over them."""
+    rows = max(1, CACHED_BYTES // max(1, array[:1].nbytes))
+    return [slice(first, first + rows) for first in range(0, len(array), rows)]
+
+
 def layer_forward(
     network: Architecture, theta: Parameters, room: Room, l: int, do: Do = now, i: slice = ALL, k: slice = ALL
 ) -> None:
@@ -82,8 +89,10 @@ def layer_forward(
     z_next = room.z[l + 1][i, k]
     a_next = z_next if room.z[l + 1] is room.a[l + 1] else room.a[l + 1][i, k]
     product(do, W[i], a, z_next)
-    do(np.add, z_next, b[i], z_next)  # (2)
-    do(f, z_next, a_next)  # (3)
+    for part in in_cache(z_next) if l + 1 < network.n else [ALL]:  # softmax needs all of its layer
+        z_part, b_part = z_next[part], b[i][part]
+        do(np.add, z_part, b_part, z_part)  # (2)
+        do(f, z_part, z_part if a_next is z_next else a_next[part])  # (3)
     if l + 1 in room.mask:  # f′ first: it may need a as it is without dropout
         slope, mask = room.slope[l + 1][i, k], room.mask[l + 1][i, k]
         do(network.f_prime[l + 1], z_next, a_next, slope)
@@ -113,11 +122,12 @@ def layer_backward(
     network: Architecture, theta: Parameters, room: Room, l: int, do: Do = now, i: slice = ALL, k: slice = ALL
 ) -> None:
     """δ^(l) of a hidden layer (14), from δ^(l+1)."""
-    slope, delta = room.slope[l][i, k], room.delta[l][i, k]
+    z, a, slope, delta = (each[l][i, k] for each in (room.z, room.a, room.slope, room.delta))
     product(do, theta.W_T[l][i], room.delta[l + 1][:, k], delta)  # (18)
-    if l not in room.mask:
-        do(network.f_prime[l], room.z[l][i, k], room.a[l][i, k], slope)
-    do(np.multiply, delta, slope, delta)  # (15)
+    for part in in_cache(delta):
+        if l not in room.mask:
+            do(network.f_prime[l], z[part], a[part], slope[part])
+        do(np.multiply, delta[part], slope[part], delta[part])  # (15)
 
 
 def weight_gradient(

@@ -82,6 +82,15 @@ def test_a_tape_that_is_played_again_and_again_gives_the_bits_of_computing_at_on
         np.testing.assert_array_equal(nabla.b[3], step(room, now).b[3])
 
 
+@pytest.mark.parametrize("size", [1, 100, 200])
+def test_parts_that_fit_the_cache_change_no_bit(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room.of(NETWORK, 9, X.dtype).holding(X.T)
+    whole = step(room, now).flat.copy()
+    monkeypatch.setattr(backprop, "CACHED_BYTES", size)
+    assert len(backprop.in_cache(room.a[2])) > 1
+    np.testing.assert_array_equal(step(room, now).flat, whole)
+
+
 @pytest.mark.parametrize("parts", [2, 3])
 def test_equations_of_some_neurons_and_examples_make_up_the_whole(parts: int) -> None:
     room = Room.of(NETWORK, 9, X.dtype).holding(X.T)
