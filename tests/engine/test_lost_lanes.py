@@ -32,8 +32,8 @@ from tests.support.networks import data_of
 how = sys.argv[1]
 for number, report in enumerate(engine.train(engine.Snapshot.start(PLAN), data_of(), PLAN, LANES)):
     if number == 3:
-        print(*children(), flush=True)
-        try:
+        try:  # from here on, for a Ctrl-C may come as soon as the line has
+            print(*children(), flush=True)
             how == "busy" or sys.stdin.read()
         except KeyboardInterrupt:
             if how != "patient":
