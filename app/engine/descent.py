@@ -29,8 +29,7 @@ INTEGER = np.dtype(np.int64)
 
 BURST_EPOCHS = 32
 BURST_WORK = 5 * 10**5
-"""Epochs of at most so many multiply-adds, 20 µs or so, are gone through BURST_EPOCHS at once (see `bursts`).
-"""
+"""Epochs of at most so many multiply-adds, 20 µs or so, are gone through BURST_EPOCHS at once (`bursts`)."""
 
 
 class Descent:

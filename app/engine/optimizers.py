@@ -104,6 +104,17 @@ def _mean_square(do: Do, v: Array, g: Array, scratch: Array, keep: Array, take: 
     do(np.add, v, scratch, v)
 
 
+def _scaled_step(
+    do: Do, theta: Array, towards: Array, scratch: Array, alpha: Array, epsilon: Array, v: Array
+) -> None:
+    """θ ← θ − α towards / (√v + ε)."""
+    do(np.sqrt, v, scratch)
+    do(np.add, scratch, epsilon, scratch)
+    do(np.divide, towards, scratch, scratch)
+    do(np.multiply, scratch, alpha, scratch)
+    do(np.subtract, theta, scratch, theta)
+
+
 def rmsprop(
     do: Do,
     theta: Array,
@@ -116,11 +127,7 @@ def rmsprop(
     v: Array,
 ) -> None:
     _mean_square(do, v, g, scratch, rho, take)
-    do(np.sqrt, v, scratch)
-    do(np.add, scratch, epsilon, scratch)
-    do(np.divide, g, scratch, scratch)
-    do(np.multiply, scratch, alpha, scratch)
-    do(np.subtract, theta, scratch, theta)
+    _scaled_step(do, theta, g, scratch, alpha, epsilon, v)
 
 
 def adam(
@@ -146,11 +153,7 @@ def adam(
     do(np.multiply, g, take1, scratch)
     do(np.add, m, scratch, m)  # m ← β1 m + (1 − β1) ∇
     _mean_square(do, v, g, scratch, beta2, take2)
-    do(np.sqrt, v, scratch)
-    do(np.add, scratch, epsilon_t, scratch)
-    do(np.divide, m, scratch, scratch)
-    do(np.multiply, scratch, alpha_t, scratch)
-    do(np.subtract, theta, scratch, theta)
+    _scaled_step(do, theta, m, scratch, alpha_t, epsilon_t, v)
 
 
 def _adam_numbers(o: Adam | AdamW, alpha: float, t: int) -> tuple[float, ...]:

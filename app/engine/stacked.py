@@ -27,7 +27,7 @@ class Stacked:
     """Room and tapes for pieces with the rows of the given one and as many steps, or fewer.
 
     ``final``: the number of steps of the epoch's last piece, if it is one of these. ``epochs`` of a full
-    batch can be gone through at once; each has a tape of its own, and the place for its outputs.
+    batch are gone through at once (`bursts`); each has a tape of its own, and the place for its outputs.
     """
 
     def __init__(self, terrain: Terrain, piece: Piece, final: int | None, epochs: int = 1) -> None:
@@ -48,7 +48,7 @@ class Stacked:
         for step in range(epochs * steps):
             for lane, tape in zip(count, self.record(step, last=self.repeats), strict=True):
                 self.tapes[lane].append(tape)
-        self.final = [] if final is None else self.record(final - 1, last=True)
+        self.final = [] if final is None or self.repeats else self.record(final - 1, last=True)
 
     def record(self, step: int, *, last: bool) -> list[Tape]:
         terrain, rows = self.terrain, self.rows

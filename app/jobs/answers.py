@@ -49,7 +49,7 @@ class ResolvedTraining(Training):
     )
     threads: int = Field(description="Cores of the job, at most.", examples=[1])
     leaves: int = Field(
-        description="The fixed parts of a step: their sums decide the last bits, and threads do not.",
+        description="The fixed parts that a step is cut into: they decide the last bits, and threads do not.",
         examples=[1],
     )
 
