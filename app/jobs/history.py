@@ -8,28 +8,20 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Fault
-from app.jobs import events, queue
+from app.jobs import events, ledger, queue
 from app.jobs.events import Entry
+from app.jobs.ledger import Place
 from app.jobs.queue import Claim, Held
 from app.jobs.states import State
 from app.models import records
 from app.models.records import Trained
-from app.storage.blobs import Blobs, Staged
+from app.storage.blobs import Blobs
 from app.storage.columns import now
-from app.storage.tables import Epoch, Job, Snapshot, core
+from app.storage.tables import Epoch, Job, core
 
 INSERT_EPOCHS = sa.insert(core(Epoch))
 
 RECOMPUTED = ("cost", "data_cost", "validation_cost", "metrics", "learning_rate", "gradient_norm", "diverged")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A snapshot: ``epoch`` epochs are complete, and ``step`` steps of the next one."""
-
-    epoch: int
-    step: int
-    content: Staged
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +42,23 @@ def record(
     place: Place | None = None,
     end: Ending | None = None,
     **values: object,
-) -> str | None:
+) -> list[str]:
     """Write epochs, the snapshot to go on from, and the end of the job: all of it, or nothing at all.
 
-    ``values`` are further columns of the job. Returns the content of the snapshot that nothing names any
-    more. Raises LeaseLost when another worker holds the job. Run a second time, it
-    writes no epoch and no end twice.
+    ``values`` are further columns of the job. Returns the contents of snapshots that nothing names any more.
+    Raises LeaseLost when another worker holds the job. Run a second time, it writes nothing twice.
     """
     held = queue.hold(session, claim)
     entries = _write_epochs(session, claim, rows, held)
     if rows:
         values |= {"epochs_completed": max(held.epochs_completed, rows[-1]["epoch"]), "progress_at": now()}
-    unnamed = None
-    if place is not None:
-        values |= {"crashes": 0}
+    unnamed: list[str] = []
+    if place is not None and (added := ledger.add(session, blobs, claim.job_id, place)):
+        number, pruned = added
+        values |= {"crashes": 0, "snapshot_count": number}
         data = {"epoch": place.epoch, "step": place.step}
         entries.append(Entry("job.checkpoint", f"The job can go on from epoch {place.epoch}.", data))
-        unnamed = _write_snapshot(session, blobs, claim, place, held.snapshot)
+        unnamed += [] if pruned is None else [pruned]
     if end is not None:
         model_id = None
         if end.model is not None:
@@ -76,7 +68,7 @@ def record(
         values |= {"worker_id": None, "lease_until": 0.0}
         entries.append(_ending(end, model_id))
         if end.state != State.FAILED:  # one that has failed may be looked into, from its last snapshot
-            unnamed = _drop_snapshot(session, blobs, claim, held.snapshot)
+            unnamed += ledger.drop(session, blobs, claim.job_id)
     events.insert(session, claim.job_id, held.event_count + 1, entries)
     values |= {"event_count": held.event_count + len(entries)}
     session.execute(sa.update(Job).where(Job.id == claim.job_id).values(values))
@@ -127,28 +119,6 @@ def _write_epochs(session: Session, claim: Claim, rows: Sequence[dict[str, Any]]
         session.execute(INSERT_EPOCHS, fresh)
         entries += events.epoch_entries(fresh[0]["epoch"], fresh[-1]["epoch"])
     return entries
-
-
-def _write_snapshot(
-    session: Session, blobs: Blobs, claim: Claim, place: Place, before: str | None
-) -> str | None:
-    blobs.attach(session, place.content)
-    values = {"epoch": place.epoch, "step": place.step, "content": place.content.sha256, "created_at": now()}
-    if before is None:
-        session.execute(sa.insert(Snapshot).values(job_id=claim.job_id, **values))
-        return None
-    session.execute(sa.update(Snapshot).where(Snapshot.job_id == claim.job_id).values(values))
-    if before == place.content.sha256:
-        return None
-    blobs.release(session, before)
-    return before
-
-
-def _drop_snapshot(session: Session, blobs: Blobs, claim: Claim, content: str | None) -> str | None:
-    if content is not None:
-        session.execute(sa.delete(Snapshot).where(Snapshot.job_id == claim.job_id))
-        blobs.release(session, content)
-    return content
 
 
 def _ending(end: Ending, model_id: str | None) -> Entry:

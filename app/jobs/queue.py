@@ -87,7 +87,10 @@ RENEW = (
 )
 HOLD = (
     sa.select(_jobs.c.status, _jobs.c.epochs_completed, _jobs.c.event_count, _snapshots.c.content)
-    .outerjoin(_snapshots, _snapshots.c.job_id == _jobs.c.id)
+    .outerjoin(
+        _snapshots,
+        sa.and_(_snapshots.c.job_id == _jobs.c.id, _snapshots.c.number == _jobs.c.snapshot_count),
+    )
     .where(
         _jobs.c.id == sa.bindparam("job"),
         _jobs.c.fence == sa.bindparam("fence"),

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.jobs import events
+from app.jobs import events, ledger
 from app.jobs.events import Entry
 from app.jobs.states import TERMINAL, State, require
 from app.keys.service import Principal
@@ -29,7 +29,7 @@ def cancel(session: Session, database: Database, principal: Principal, job_id: s
         return False
     require(job.status, "cancel")
     job.want = "cancel"
-    if job.status == State.RUNNING or session.get(Snapshot, job.id) is not None:
+    if job.status == State.RUNNING or ledger.newest(session, job.id) is not None:
         # One that waits after a crash leaves a model, too: a worker makes it from the last snapshot.
         job.status = State.CANCELLING
         entry = Entry("job.cancelling", "The job is asked to stop.")
@@ -53,14 +53,13 @@ def delete(session: Session, blobs: Blobs, principal: Principal, job_id: str) ->
     """Delete a finished job with its history; its model stays."""
     job = lookup.get(session, Job, principal.project_id, job_id, "job_id", lock=True)
     require(job.status, "delete")
-    snapshot = session.get(Snapshot, job.id)
-    contents = [job.initial_parameters, snapshot.content if snapshot else None]
+    ledger.drop(session, blobs, job.id)
+    initial = job.initial_parameters
     for table in (Epoch, Event, Snapshot):
         session.execute(sa.delete(table).where(table.job_id == job.id))
     session.execute(sa.delete(Job).where(Job.id == job.id))
-    for sha256 in contents:
-        if sha256 is not None:
-            blobs.release(session, sha256)
+    if initial is not None:
+        blobs.release(session, initial)
 
 
 def answer(session: Session, job: Job) -> dict[str, Any]:

@@ -85,8 +85,10 @@ def create(
             "fence": 0,
             "lease_until": 0.0,
             "crashes": 0,
+            "retries": 0,
             "event_count": 1,
             "epochs_completed": 0,
+            "snapshot_count": 0,
         }
         job = Job(**row)
         session.add(job)

@@ -42,12 +42,25 @@ def _blob() -> Mapped[str]:
     return mapped_column(sa.ForeignKey("blobs.sha256"), index=True)
 
 
+class Owned:
+    """What a project's own objects have in common; ``labels`` are their ``metadata``."""
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = _project()
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+    name: Mapped[str | None]
+    labels: Mapped[dict[str, Any]] = mapped_column("metadata")
+
+
 class Project(Table):
     __tablename__ = "projects"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime]
+    max_running: Mapped[int | None]
+    max_queued: Mapped[int | None]
 
 
 class Key(Table):
@@ -86,16 +99,10 @@ class BlobChunk(Table):
     data: Mapped[bytes]
 
 
-class Dataset(Table):
+class Dataset(Owned, Table):
     __tablename__ = "datasets"
     __table_args__ = (sa.Index(None, "project_id", "id"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True)
-    project_id: Mapped[str] = _project()
-    created_by: Mapped[str]
-    created_at: Mapped[datetime]
-    name: Mapped[str | None]
-    labels: Mapped[dict[str, Any]] = mapped_column("metadata")
     status: Mapped[str]
     sha256: Mapped[str]
     size_bytes: Mapped[int]
@@ -105,21 +112,15 @@ class Dataset(Table):
     content: Mapped[str] = _blob()
 
 
-class Architecture(Table):
+class Architecture(Owned, Table):
     __tablename__ = "architectures"
     __table_args__ = (sa.Index(None, "project_id", "id"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True)
-    project_id: Mapped[str] = _project()
-    created_by: Mapped[str]
-    created_at: Mapped[datetime]
-    name: Mapped[str | None]
-    labels: Mapped[dict[str, Any]] = mapped_column("metadata")
     layers: Mapped[list[Any]]
     output: Mapped[dict[str, Any]]
 
 
-class Job(Table):
+class Job(Owned, Table):
     """One training run. ``fence`` grows with each claim; a worker's write is refused unless it is current.
 
     ``dataset_id`` and ``model_id`` are no foreign keys: a finished job outlives both.
@@ -132,13 +133,6 @@ class Job(Table):
         sa.Index(None, "worker_id"),
         sa.Index(None, "dataset_id"),
     )
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    project_id: Mapped[str] = _project()
-    created_by: Mapped[str]
-    created_at: Mapped[datetime]
-    name: Mapped[str | None]
-    labels: Mapped[dict[str, Any]] = mapped_column("metadata")
 
     dataset_id: Mapped[str]
     dataset_sha256: Mapped[str]
@@ -159,14 +153,19 @@ class Job(Table):
     worker_id: Mapped[str | None]
     lease_until: Mapped[float]
     crashes: Mapped[int]
+    retries: Mapped[int]
+    paused_because: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
+    memory_bytes: Mapped[int | None]
     event_count: Mapped[int]
     epochs_completed: Mapped[int]
+    snapshot_count: Mapped[int]
     progress_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
     encoding: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     fingerprint: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
+    split: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     result: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     error: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     model_id: Mapped[str | None]
@@ -190,14 +189,19 @@ class Epoch(Table):
 
 
 class Snapshot(Table):
-    """The newest state that a job can go on from."""
+    """A state of a job; it goes on from that with the highest number. The row of a pruned one stays, for the
+    chain of hashes, without its content."""
 
     __tablename__ = "snapshots"
 
     job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     epoch: Mapped[int]
     step: Mapped[int]
-    content: Mapped[str] = _blob()
+    content: Mapped[str | None] = mapped_column(sa.ForeignKey("blobs.sha256"), index=True)
+    parameters_sha256: Mapped[str]
+    chain_sha256: Mapped[str]
+    kept: Mapped[bool]
     created_at: Mapped[datetime]
 
 
@@ -216,16 +220,10 @@ class Event(Table):
     data: Mapped[dict[str, Any]]
 
 
-class Model(Table):
+class Model(Owned, Table):
     __tablename__ = "models"
     __table_args__ = (sa.Index(None, "project_id", "id"), sa.Index(None, "job_id"))
 
-    id: Mapped[str] = mapped_column(primary_key=True)
-    project_id: Mapped[str] = _project()
-    created_by: Mapped[str]
-    created_at: Mapped[datetime]
-    name: Mapped[str | None]
-    labels: Mapped[dict[str, Any]] = mapped_column("metadata")
     job_id: Mapped[str]
     epoch: Mapped[int]
     dataset_id: Mapped[str]
@@ -251,5 +249,50 @@ class Worker(Table):
     pid: Mapped[int]
     slots: Mapped[int]
     busy: Mapped[int]
+    draining: Mapped[bool]
     started_at: Mapped[datetime]
     seen_at: Mapped[float]
+
+
+class IdempotencyKey(Table):
+    """The first answer to a creating request, written with what it created; ``kept_until`` is on the
+    database's clock."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (sa.Index(None, "kept_until"),)
+
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
+    route: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_sha256: Mapped[str]
+    status: Mapped[int]
+    location: Mapped[str | None]
+    body: Mapped[str]
+    kept_until: Mapped[float]
+
+
+class Webhook(Owned, Table):
+    """Where a project's events are sent."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (sa.Index(None, "project_id", "id"),)
+
+    url: Mapped[str]
+    secret: Mapped[str]
+    types: Mapped[list[Any]]
+    disabled_because: Mapped[str | None]
+
+
+class WebhookCursor(Table):
+    """How far a webhook has read a job's log, and when it tries again; on the database's clock."""
+
+    __tablename__ = "webhook_cursors"
+
+    webhook_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True
+    )
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int]
+    attempts: Mapped[int]
+    next_attempt_at: Mapped[float]
+    last_error: Mapped[str | None]

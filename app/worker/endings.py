@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from app.architectures.network import to_engine
 from app.errors import LeaseLost
-from app.jobs import history, snapshots
+from app.jobs import history, ledger, snapshots
 from app.jobs.history import Ending
 from app.jobs.queue import Claim
 from app.jobs.states import State
@@ -23,7 +23,7 @@ def cancel(database: Database, blobs: Blobs, claim: Claim, patience: float) -> N
     """Cancel the claimed job at its last snapshot, which becomes its model; without one there is none."""
     with database.reading() as session:
         job = session.get_one(Job, claim.job_id)
-        stored = session.get(Snapshot, claim.job_id)
+        stored = ledger.newest(session, claim.job_id)
     model = None
     try:
         if stored is not None:
@@ -51,6 +51,7 @@ def cancel(database: Database, blobs: Blobs, claim: Claim, patience: float) -> N
 
 
 def _left(database: Database, blobs: Blobs, job: Job, stored: Snapshot) -> Trained:
+    assert stored.content is not None
     with database.reading() as session:
         content = blobs.read(session, stored.content)
     parameters = snapshots.parameters_of(to_engine(job.architecture), content)

@@ -13,11 +13,10 @@ from app.datasets.encoding import Encoding, fit
 from app.datasets.split import Split
 from app.engine import Data, Parameters, Plan, Snapshot, fingerprint
 from app.errors import LeaseLost
-from app.jobs import snapshots, weights
+from app.jobs import ledger, snapshots, weights
 from app.jobs.queue import Claim
 from app.models import evaluation
 from app.models import parameters as codec
-from app.storage import tables
 from app.storage.blobs import Blobs
 from app.storage.columns import to_json
 from app.storage.database import Database
@@ -122,8 +121,9 @@ class Materials:
             job = session.scalar(statement)
             if job is None:
                 raise LeaseLost
-            stored = session.get(tables.Snapshot, job.id)
-            state = None if stored is None else self._blobs.read(session, stored.content)
+            stored = ledger.newest(session, job.id)
+            content = None if stored is None else stored.content
+            state = None if content is None else self._blobs.read(session, content)
             initial = job.initial_parameters and self._blobs.read(session, job.initial_parameters)
         arrays = self._arrays_of(job)
         plan = snapshots.plan_of(job, len(arrays.split.train))

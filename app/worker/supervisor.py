@@ -75,6 +75,7 @@ class Supervisor:
                 "pid": os.getpid(),
                 "slots": len(self.slots),
                 "busy": 0,
+                "draining": False,
                 "started_at": now(),
                 "seen_at": clock(),
             }

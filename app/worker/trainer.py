@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from app.engine import Diverged, Epoch, Finished, LaneLost, Parameters, Progress, Snapshot, train
 from app.errors import ChainruleError, LeaseLost
 from app.jobs import history, snapshots
-from app.jobs.history import Ending, Place
+from app.jobs.history import Ending
+from app.jobs.ledger import Place
 from app.jobs.queue import Claim
 from app.jobs.states import State
 from app.models import records
@@ -150,7 +151,7 @@ class Trainer:
         start = time.monotonic()
         snapshot = report.snapshot()
         content = self.blobs.stage(snapshots.dump(snapshot, self.claim.job_id, self.claim.fence))
-        place = Place(snapshot.epoch, snapshot.step, content)
+        place = Place(snapshot.epoch, snapshot.step, content, snapshot.parameters.sha256())
         self._write(place=place, encoding=run.encoding.to_json(), fingerprint=run.fingerprint)
         self.snapshot_cost = time.monotonic() - start
 
@@ -214,12 +215,13 @@ class Trainer:
     def _write(self, **what: Any) -> None:
         """One fenced transaction with every row that is waiting; tried again while the database is away."""
 
-        def unit(session: Session) -> str | None:
+        def unit(session: Session) -> list[str]:
             self.database.announce(session)
             return history.record(session, self.blobs, self.claim, self.rows, **what)
 
         unnamed = self.database.patiently(unit, self.patience)
         self.rows = []
-        if unnamed is not None and self.database.is_sqlite:
-            # A snapshot's bytes are this claim's own, so its file can go without waiting for the sweep.
-            self.blobs.path(unnamed).unlink(missing_ok=True)
+        if self.database.is_sqlite:
+            for each in unnamed:
+                # A snapshot's bytes are this claim's own: its file can go without waiting for the sweep.
+                self.blobs.path(each).unlink(missing_ok=True)

@@ -5,6 +5,7 @@ import time
 import httpx
 import pytest
 
+from app.jobs import ledger
 from app.storage.tables import Snapshot
 from tests.support.problems import assert_problem
 from tests.support.server import Server, until
@@ -53,7 +54,7 @@ def running(server: Server, client: httpx.Client, job: Json) -> None:
 
         def snapshot() -> Snapshot | None:
             with database.reading() as session:
-                return session.get(Snapshot, job["id"])
+                return ledger.newest(session, job["id"])
 
         until(snapshot, 20)
 

@@ -8,7 +8,8 @@ import httpx
 import psutil
 import pytest
 
-from app.storage.tables import Epoch, Snapshot
+from app.jobs import ledger
+from app.storage.tables import Epoch
 from app.storage.tables import Job as JobRow
 from tests.support.server import Processes, Server, alive, kill, trainers_of, until
 from tests.support.training import Json, assert_whole, finished, log_of, made, started, submit, upload
@@ -57,7 +58,7 @@ def in_mid_epoch(server: Server, job_id: str) -> None:
         def reached() -> bool:
             with database.reading() as session:
                 job = session.get_one(JobRow, job_id)
-                return job.epochs_completed >= 1 and session.get(Snapshot, job_id) is not None
+                return job.epochs_completed >= 1 and ledger.newest(session, job_id) is not None
 
         until(reached, 20)
 

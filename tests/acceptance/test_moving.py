@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
+from app.jobs import ledger
 from app.storage.tables import Job, Snapshot
 from tests.support.server import Server, until
 from tests.support.training import LINE, assert_whole, finished, log_of, made, submit, upload
@@ -20,7 +21,7 @@ def test_a_job_that_was_moved_says_what_differs(new_server: Callable[..., Server
 
         def snapshot() -> Snapshot | None:
             with database.reading() as session:
-                return session.get(Snapshot, job)
+                return ledger.newest(session, job)
 
         until(snapshot)
         server.stop()

@@ -9,8 +9,9 @@ from app.architectures.network import to_engine
 from app.engine import Parameters
 from app.engine.network import initialise
 from app.errors import LeaseLost
-from app.jobs import history, queue
-from app.jobs.history import Ending, Place
+from app.jobs import history, ledger, queue
+from app.jobs.history import Ending
+from app.jobs.ledger import Place
 from app.jobs.queue import Claim
 from app.jobs.states import State
 from app.models import records
@@ -28,7 +29,7 @@ def claim(database: Database) -> Claim:
     return taken
 
 
-def record(database: Database, blobs: Blobs, claim: Claim, *rows: int, **more: Any) -> str | None:
+def record(database: Database, blobs: Blobs, claim: Claim, *rows: int, **more: Any) -> list[str]:
     with database.writing() as session:
         return history.record(session, blobs, claim, [epoch(claim.job_id, row) for row in rows], **more)
 
@@ -81,7 +82,7 @@ def test_a_stale_fence_writes_nothing(database: Database, blobs: Blobs, claim: C
     staged = blobs.stage(b"snapshot")
     writes: list[dict[str, Any]] = [
         {},
-        {"place": Place(1, 0, staged)},
+        {"place": Place(1, 0, staged, "e" * 64)},
         end(state=State.SUCCEEDED, result={"epochs": 1}),
         end(state=State.FAILED, error={"code": "x", "message": "y"}),
     ]
@@ -93,7 +94,7 @@ def test_a_stale_fence_writes_nothing(database: Database, blobs: Blobs, claim: C
     row = job_row(database, claim.job_id)
     assert (row.status, row.fence, row.worker_id) == ("running", fresh.fence, "wrk_b")
     with database.reading() as session:
-        assert session.get(Snapshot, claim.job_id) is None
+        assert count(session, Snapshot, claim.job_id) == 0
         assert session.get(Blob, staged.sha256) is None
 
 
@@ -109,7 +110,9 @@ def test_an_ended_job_is_not_written_to(database: Database, blobs: Blobs, claim:
 def test_a_failed_transaction_leaves_nothing(database: Database, blobs: Blobs, claim: Claim) -> None:
     before = event_types(database, claim.job_id)
     with database.writing() as session:
-        history.record(session, blobs, claim, [epoch(claim.job_id, 1)], Place(1, 0, blobs.stage(b"s")))
+        history.record(
+            session, blobs, claim, [epoch(claim.job_id, 1)], Place(1, 0, blobs.stage(b"s"), "c" * 64)
+        )
         session.rollback()
     assert (epochs(database, claim), event_types(database, claim.job_id)) == ([], before)
 
@@ -118,12 +121,14 @@ def test_a_new_snapshot_replaces_the_old_one(database: Database, blobs: Blobs, c
     with database.writing() as session:
         session.execute(sa.update(Job).values(crashes=2))
     first, second = blobs.stage(b"first"), blobs.stage(b"second")
-    assert record(database, blobs, claim, place=Place(0, 5, first)) is None
-    assert record(database, blobs, claim, 1, place=Place(1, 0, second)) == first.sha256
-    assert record(database, blobs, claim, place=Place(1, 0, second)) is None
+    assert record(database, blobs, claim, place=Place(0, 5, first, "a" * 64)) == []
+    assert record(database, blobs, claim, 1, place=Place(1, 0, second, "b" * 64)) == [first.sha256]
+    assert record(database, blobs, claim, place=Place(1, 0, second, "b" * 64)) == []
     with database.reading() as session:
-        kept = session.get_one(Snapshot, claim.job_id)
-        assert (kept.epoch, kept.step, kept.content) == (1, 0, second.sha256)
+        kept = ledger.newest(session, claim.job_id)
+        assert kept is not None
+        assert kept.content is not None
+        assert (kept.number, kept.epoch, kept.step, kept.content) == (2, 1, 0, second.sha256)
         assert session.get(Blob, first.sha256) is None
         assert blobs.read(session, kept.content) == b"second"
     assert job_row(database, claim.job_id).crashes == 0  # it got further
@@ -133,7 +138,7 @@ def test_a_new_snapshot_replaces_the_old_one(database: Database, blobs: Blobs, c
 def test_an_end_leaves_a_model_and_no_snapshot(
     database: Database, blobs: Blobs, claim: Claim, state: State
 ) -> None:
-    record(database, blobs, claim, place=Place(0, 5, blobs.stage(b"snapshot")))
+    record(database, blobs, claim, place=Place(0, 5, blobs.stage(b"snapshot"), "d" * 64))
     left = parameters()
     job = job_row(database, claim.job_id)
     with database.writing() as session:  # while it ran, somebody gave the job a name
@@ -147,11 +152,11 @@ def test_an_end_leaves_a_model_and_no_snapshot(
         made = session.get_one(Model, row.model_id)
         assert (made.job_id, made.sha256, made.epoch) == (claim.job_id, left.sha256(), 1)
         assert made.name == "late"
-        assert count(session, Snapshot, claim.job_id) == 0
+        assert ledger.newest(session, claim.job_id) is None
 
 
 def test_a_failed_job_keeps_its_last_snapshot(database: Database, blobs: Blobs, claim: Claim) -> None:
-    record(database, blobs, claim, place=Place(0, 5, blobs.stage(b"snapshot")))
+    record(database, blobs, claim, place=Place(0, 5, blobs.stage(b"snapshot"), "d" * 64))
     error = {"code": "diverged", "message": "The cost is not finite."}
     record(database, blobs, claim, 1, **end(state=State.FAILED, error=error))
     row = job_row(database, claim.job_id)

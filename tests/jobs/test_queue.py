@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from app.errors import LeaseLost
 from app.jobs import history, queue, service
+from app.jobs.ledger import Place
 from app.jobs.queue import Claim
 from app.storage.blobs import Blobs
 from app.storage.columns import clock, now
@@ -156,7 +157,15 @@ def test_a_dead_workers_jobs_are_free_at_once(database: Database) -> None:
 
 def test_freeing_forgets_the_worker(database: Database) -> None:
     with database.writing() as session:
-        row = {"id": "wrk_a", "host": "h", "pid": 1, "slots": 1, "busy": 0, "seen_at": clock()}
+        row = {
+            "id": "wrk_a",
+            "host": "h",
+            "pid": 1,
+            "slots": 1,
+            "busy": 0,
+            "draining": False,
+            "seen_at": clock(),
+        }
         session.execute(sa.insert(Worker).values(row | {"started_at": now()}))
     assert queue.free(database, "wrk_a", crashed=False) == 0
     with database.reading() as session:
@@ -202,7 +211,7 @@ def test_a_waiting_job_that_has_trained_is_ended_with_a_model(database: Database
     job_id = add_job(database)
     taken = one(database)
     with database.writing() as session:
-        history.record(session, blobs, taken, place=history.Place(0, 5, blobs.stage(b"snapshot")))
+        history.record(session, blobs, taken, place=Place(0, 5, blobs.stage(b"snapshot"), "0" * 64))
     queue.release(database, taken, crashed=True)
     who = principal(database)
     with database.writing() as session:

@@ -82,8 +82,10 @@ def add_job(database: Database, project: str = "default", **values: Any) -> str:
         "fence": 0,
         "lease_until": 0.0,
         "crashes": 0,
+        "retries": 0,
         "event_count": 0,
         "epochs_completed": 0,
+        "snapshot_count": 0,
     }
     with database.writing() as session:
         session.execute(sa.insert(Job).values(row | values))

@@ -1,7 +1,7 @@
 """Cancelled jobs whose trainer is gone: each is ended, whatever has become of its snapshot."""
 
 from app.jobs import history, queue, service
-from app.jobs.history import Place
+from app.jobs.ledger import Place
 from app.jobs.queue import Claim
 from app.storage.blobs import Blobs
 from app.storage.database import Database
@@ -14,7 +14,7 @@ def cancelled(database: Database, blobs: Blobs, snapshot: bytes | None) -> Claim
     job_id = add_job(database)
     (taken,) = queue.claim(database, "wrk_a", 1, 30.0)
     with database.writing() as session:
-        place = None if snapshot is None else Place(0, 5, blobs.stage(snapshot))
+        place = None if snapshot is None else Place(0, 5, blobs.stage(snapshot), "f" * 64)
         history.record(session, blobs, taken, place=place)
     who = principal(database)
     with database.writing() as session:

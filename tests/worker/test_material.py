@@ -11,7 +11,7 @@ from app.datasets import content, table
 from app.datasets.table import Column, Table
 from app.engine import Parameters, Snapshot, fingerprint
 from app.jobs import history, queue, snapshots
-from app.jobs.history import Place
+from app.jobs.ledger import Place
 from app.jobs.queue import Claim
 from app.storage.blobs import Blobs
 from app.storage.columns import now
@@ -110,5 +110,5 @@ def test_a_run_knows_whether_its_snapshot_is_from_elsewhere(
     assert not materials.load(claim).moved  # it begins anew here
     snapshot = snapshots.dump(Snapshot.start(run.plan), claim.job_id, claim.fence)
     with database.writing() as session:
-        history.record(session, blobs, claim, place=Place(0, 0, blobs.stage(snapshot)))
+        history.record(session, blobs, claim, place=Place(0, 0, blobs.stage(snapshot), "f" * 64))
     assert materials.load(claim).moved is bool(there)
