@@ -8,6 +8,7 @@ TORCH := torch==2.13.0
 JAX := jax==0.10.2
 MLXTEND := mlxtend==0.25.0
 BENCHES := compare service
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 EXAMPLES := digits mnist diabetes
 
 # A name on the PATH may be an empty shim: only an interpreter that runs, and can make a venv, counts.
@@ -43,7 +44,7 @@ serve: $(VENV)/.runtime ## Run the server on http://127.0.0.1:8000, data in ./ch
 	@$(BIN)/chainrule-server serve
 
 test: $(VENV)/.dev ## Run the tests
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
 check: $(VENV)/.dev lint ## Run everything: lint, the slow tests too, PyTorch and MNIST if they can be had
 	@$(BIN)/python -c "import torch" 2>/dev/null || $(PIP) install -qq $(TORCH) \
