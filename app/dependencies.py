@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
+import fastapi
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.routing import APIRoute
 
@@ -58,6 +59,9 @@ class Named(Protocol):
 
 StateDep = Annotated[State, Depends(state_of)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]
+JobId = Annotated[
+    str, fastapi.Path(max_length=64, description="The job's id.", examples=["job_0n5c1k4v8d2s6m9q3x7z1b5f"])
+]
 
 LEAST_ROLE = {"GET": "read", "HEAD": "read", "OPTIONS": "read"}
 """Every other method needs ``write``, unless its router names a role."""

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from app import operations
 from app.architectures import router as architectures
 from app.datasets import router as datasets
+from app.following import router as following
 from app.jobs import router as jobs
 from app.keys import router as keys
 from app.models import router as models
@@ -16,6 +17,7 @@ ROUTERS = (
     operations.routes,
     datasets.routes,
     architectures.routes,
+    following.routes,
     jobs.routes,
     models.routes,
     models.metadata_routes,

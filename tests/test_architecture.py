@@ -17,7 +17,7 @@ LAYERS = (
     ("routes", "gate", "problems"),
     ("worker", "operations", "*.router"),
     ("dependencies", "openapi"),
-    ("lessons", "sweeps", "predictions"),
+    ("lessons", "sweeps", "predictions", "following"),
     ("jobs",),
     ("models",),
     ("architectures", "datasets"),

@@ -1,0 +1,1 @@
+"""Following jobs: their status and their events, as they change."""
