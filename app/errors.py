@@ -88,6 +88,17 @@ class Conflict(ChainruleError):
         self.members = {"allowed": list(allowed)}
 
 
+class InFlight(ChainruleError):
+    """A request with this Idempotency-Key is being answered."""
+
+    status = 409
+    code = "request_in_flight"
+
+    def __init__(self, detail: str | None = None, *faults: Fault) -> None:
+        super().__init__(detail, *faults)
+        self.headers = {"Retry-After": "1"}
+
+
 class Gone(ChainruleError):
     """What this needs was there once, and has been deleted."""
 
@@ -114,6 +125,12 @@ class Invalid(ChainruleError):
 
     status = 422
     code = "invalid"
+
+
+class KeyReused(Invalid):
+    """This Idempotency-Key belongs to another request."""
+
+    code = "idempotency_key_reused"
 
 
 class InvalidDataset(Invalid):

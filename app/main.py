@@ -75,7 +75,7 @@ def _state(settings: Settings, database: Database) -> State:
         blobs=blobs,
         watch=Watch(database),
         jail=jail,
-        uploads=Uploads(database, blobs, jail, settings.data_dir),
+        uploads=Uploads(blobs, jail, settings.data_dir),
         authenticator=keys.Authenticator(database),
         warm=WarmModels(database, blobs),
     )

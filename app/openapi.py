@@ -37,6 +37,14 @@ LOCATION: Json = {
     }
 }
 
+_REPLAYED: Json = {
+    "Idempotency-Replayed": {
+        "description": "true: this is the first answer to the request's Idempotency-Key once more; absent "
+        "from the first.",
+        "schema": {"type": "string", "enum": ["true"], "examples": ["true"]},
+    }
+}
+
 LABEL_FILTER: Json = {
     "parameters": [
         {
@@ -78,6 +86,14 @@ _REQUEST_ID: Json = {
 def located(description: str) -> Json:
     """An answer with the object's path in Location."""
     return {"description": description, "headers": LOCATION}
+
+
+def creates(status: int, description: str) -> dict[int | str, Json]:
+    """The answers of a POST that takes an Idempotency-Key: ``status`` with the object, and 409."""
+    return {
+        status: {"description": description, "headers": {**LOCATION, **_REPLAYED}},
+        409: {**refused("A request with this Idempotency-Key is being answered."), "headers": _RETRY},
+    }
 
 
 def refused(description: str) -> Json:

@@ -27,6 +27,10 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
+    def as_sent(self) -> dict[str, Any]:
+        """The fields that were sent, as JSON; neither their order nor a default of ours plays a part."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
 
 class Answer(BaseModel):
     """A body to a client: it may gain fields."""

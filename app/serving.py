@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.datasets import content
 from app.dependencies import State
+from app.keys import idempotency
 from app.main import create_app, prepare
 from app.settings import Settings
 from app.storage.blobs import GRACE_SECONDS
@@ -83,7 +84,7 @@ class Server(uvicorn.Server):
 
 
 class Housekeeping(threading.Thread):
-    """Takes away files that nothing names any more, at the start and every ten minutes."""
+    """Takes away what nothing names and keys whose time is up, at the start and every ten minutes."""
 
     def __init__(self, state: State) -> None:
         super().__init__(name="housekeeping", daemon=True)
@@ -93,8 +94,9 @@ class Housekeeping(threading.Thread):
     def run(self) -> None:
         while True:
             try:
-                self._state.blobs.sweep()
                 state = self._state
+                state.blobs.sweep()
+                idempotency.sweep(state.database)
                 incoming = state.settings.data_dir / "incoming"
                 content.sweep(state.database, state.cache, incoming, GRACE_SECONDS)
             except (SQLAlchemyError, OSError):

@@ -6,8 +6,9 @@ from fastapi import Path, Response
 
 from app.architectures import service
 from app.architectures.schemas import ArchitectureAnswer, ArchitectureCreate
-from app.dependencies import PrincipalDep, StateDep, WindowDep, listed, rename, router
-from app.openapi import LABEL_FILTER, located
+from app.dependencies import OnceDep, PrincipalDep, StateDep, WindowDep, created, listed, rename, router
+from app.keys.idempotency import Answered
+from app.openapi import LABEL_FILTER, creates
 from app.schemas import Page, Renamed
 from app.storage.paging import page
 from app.storage.tables import Architecture
@@ -41,16 +42,17 @@ def answer(row: Architecture) -> dict[str, Any]:
     status_code=201,
     response_model=ArchitectureAnswer,
     summary="Store an architecture",
-    responses={201: located("It is stored.")},
+    responses=creates(201, "It is stored."),
 )
-def create(
-    body: ArchitectureCreate, response: Response, state: StateDep, principal: PrincipalDep
-) -> dict[str, Any]:
+def create(body: ArchitectureCreate, state: StateDep, principal: PrincipalDep, once: OnceDep) -> Response:
     """Keep hidden layers and output activation for use in jobs."""
-    with state.database.writing() as session:
-        row = service.create(session, state.settings, principal, body)
-        response.headers["Location"] = f"/v1/architectures/{row.id}"
-        return answer(row)
+
+    def store() -> Answered:
+        with once.writing() as session:
+            row = service.create(session, state.settings, principal, body)
+            return once.answer(session, f"/v1/architectures/{row.id}", answer(row))
+
+    return created(once.run(body.as_sent, store))
 
 
 @routes.get(

@@ -1,5 +1,6 @@
 """Uploading, listing and reading datasets."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +14,19 @@ from starlette.datastructures import FormData, UploadFile
 from app.datasets import parquet, service
 from app.datasets.bodies import RAW_TYPES, UPLOAD_BODY
 from app.datasets.schemas import DatasetAnswer, RowsAnswer
-from app.dependencies import PrincipalDep, StateDep, WindowDep, listed, media_type, rename, router
+from app.dependencies import (
+    OnceDep,
+    PrincipalDep,
+    StateDep,
+    WindowDep,
+    created,
+    listed,
+    media_type,
+    rename,
+    router,
+)
 from app.errors import Fault, Invalid, MalformedRequest, TooLarge, UnsupportedMediaType
-from app.openapi import LABEL_FILTER, located, refused
+from app.openapi import LABEL_FILTER, creates, refused
 from app.schemas import Page, Renamed
 from app.storage.paging import page
 from app.storage.tables import Dataset
@@ -36,14 +47,14 @@ DatasetId = Annotated[
     status_code=201,
     response_model=DatasetAnswer,
     summary="Upload a dataset",
-    responses={201: located("It is parsed and kept.")},
+    responses=creates(201, "It is parsed and kept."),
     openapi_extra={"requestBody": UPLOAD_BODY},
 )
 async def create(
     request: Request,
-    response: Response,
     state: StateDep,
     principal: PrincipalDep,
+    once: OnceDep,
     name: Annotated[
         str | None,
         Query(
@@ -52,7 +63,7 @@ async def create(
             examples=["penguins"],
         ),
     ] = None,
-) -> dict[str, Any]:
+) -> Response:
     """Parse a file into typed columns and keep it. Types are inferred from all rows."""
     kind = media_type(request)
     upload = state.uploads.place()
@@ -68,11 +79,11 @@ async def create(
             await _receive(request, upload, state.settings.max_upload_bytes)
         else:
             raise UnsupportedMediaType(f"Send multipart/form-data with a 'file', or {', '.join(RAW_TYPES)}.")
-        dataset = await run_in_threadpool(state.uploads.create, principal, upload, name, None, columns)
+        sent = partial(service.as_sent, upload, name, columns)
+        create = partial(state.uploads.create, principal, upload, name, columns, once)
+        return created(await run_in_threadpool(once.run, sent, create))
     finally:
         upload.unlink(missing_ok=True)
-    response.headers["Location"] = f"/v1/datasets/{dataset.id}"
-    return service.answer(dataset)
 
 
 def _check_charset(request: Request) -> None:

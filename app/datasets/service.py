@@ -1,5 +1,6 @@
 """Datasets: an upload is parsed in a jailed child, kept as Parquet, and described in a row."""
 
+import hashlib
 import secrets
 import tempfile
 from pathlib import Path
@@ -14,11 +15,11 @@ from app.datasets.content import keep_table
 from app.datasets.jail import Jail, Parsed, ParseRequest
 from app.datasets.schemas import Envelope
 from app.errors import Conflict, Fault, Invalid, InvalidDataset, MalformedRequest
+from app.keys.idempotency import Answered, Once
 from app.keys.service import Principal
 from app.storage import lookup
 from app.storage.blobs import Blobs, Staged
 from app.storage.columns import new_id, now
-from app.storage.database import Database
 from app.storage.tables import Dataset, Job
 from app.validation import FAULT_LIMIT
 
@@ -30,8 +31,7 @@ _envelope = TypeAdapter(Envelope)
 class Uploads:
     """Turns received files into datasets."""
 
-    def __init__(self, database: Database, blobs: Blobs, jail: Jail, data_dir: Path) -> None:
-        self._database = database
+    def __init__(self, blobs: Blobs, jail: Jail, data_dir: Path) -> None:
         self._blobs = blobs
         self._jail = jail
         self._incoming = data_dir / "incoming"
@@ -43,20 +43,22 @@ class Uploads:
         return self._incoming / secrets.token_hex(16)
 
     def create(
-        self, principal: Principal, upload: Path, name: str | None, metadata: Any, columns: Any
-    ) -> Dataset:
+        self, principal: Principal, upload: Path, name: str | None, columns: dict[str, Any], once: Once
+    ) -> Answered:
         """Parse the file and store it. Raises InvalidDataset, TooLarge, or Invalid for name and metadata."""
         try:
             with tempfile.TemporaryDirectory(dir=self._incoming) as scratch:
-                parsed = self._jail.parse(upload, Path(scratch), ParseRequest(columns or {}))
-                envelope = _checked({"name": name, "metadata": metadata or {}} | parsed.envelope)
+                parsed = self._jail.parse(upload, Path(scratch), ParseRequest(columns))
+                envelope = _checked({"name": name} | parsed.envelope)
                 content = self._blobs.stage(parsed.parquet)
                 keep_table(parsed.table, self._cache, parsed.sha256)
         finally:
             upload.unlink(missing_ok=True)
-        return self._store(principal, parsed, envelope, content)
+        return self._store(principal, parsed, envelope, content, once)
 
-    def _store(self, principal: Principal, parsed: Parsed, envelope: Envelope, content: Staged) -> Dataset:
+    def _store(
+        self, principal: Principal, parsed: Parsed, envelope: Envelope, content: Staged, once: Once
+    ) -> Answered:
         dataset = Dataset(
             id=new_id("ds"),
             project_id=principal.project_id,
@@ -72,10 +74,17 @@ class Uploads:
             warnings=parsed.warnings,
             content=content.sha256,
         )
-        with self._database.writing() as session:
+        with once.writing() as session:
             self._blobs.attach(session, content)
             session.add(dataset)
-        return dataset
+            return once.answer(session, f"/v1/datasets/{dataset.id}", answer(dataset))
+
+
+def as_sent(upload: Path, name: str | None, columns: dict[str, Any]) -> dict[str, Any]:
+    """What tells one upload from another, without reading it as a table: its bytes, name and ``columns``."""
+    with upload.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"file": sha256, "name": name, "columns": columns}
 
 
 def _checked(envelope: dict[str, Any]) -> Envelope:

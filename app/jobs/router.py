@@ -1,17 +1,28 @@
 """Submitting jobs, reading their history, and asking them to stop."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.datasets import content
-from app.dependencies import JobId, PrincipalDep, StateDep, WindowDep, listed, rename, router
+from app.dependencies import (
+    JobId,
+    OnceDep,
+    PrincipalDep,
+    StateDep,
+    WindowDep,
+    created,
+    listed,
+    rename,
+    router,
+)
 from app.jobs import service, submission
 from app.jobs.answers import EpochAnswer, JobAnswer, SplitAnswer
 from app.jobs.schemas import JobCreate
 from app.jobs.states import State as JobState
-from app.openapi import LABEL_FILTER, located, refused
+from app.openapi import LABEL_FILTER, creates, located, refused
 from app.schemas import Page, Renamed, words
 from app.storage.paging import Window, page
 from app.storage.tables import Job
@@ -25,20 +36,18 @@ routes = router("/v1/jobs", "jobs")
     response_model=JobAnswer,
     summary="Submit a job",
     responses={
-        202: located("The job waits for a worker."),
+        **creates(202, "The job waits for a worker."),
         404: refused("There is no such dataset, architecture or model in this project; errors name which."),
     },
 )
 async def create(
-    body: JobCreate, request: Request, response: Response, state: StateDep, principal: PrincipalDep
-) -> dict[str, Any]:
+    body: JobCreate, request: Request, state: StateDep, principal: PrincipalDep, once: OnceDep
+) -> Response:
     """Queue a training run. Every "auto" is resolved now; both forms are kept."""
     sent = await request.json()
-    job = await run_in_threadpool(
-        submission.create, state.database, state.blobs, state.settings, principal, body, sent
-    )
-    response.headers["Location"] = f"/v1/jobs/{job['id']}"
-    return job
+    parts = state.database, state.blobs, state.settings
+    submit = partial(submission.create, *parts, principal, body, sent, once)
+    return created(await run_in_threadpool(once.run, body.as_sent, submit))
 
 
 @routes.get(

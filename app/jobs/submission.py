@@ -20,6 +20,7 @@ from app.jobs.resolution import Resolved, resolve
 from app.jobs.schemas import JobCreate
 from app.jobs.service import answer
 from app.jobs.states import State
+from app.keys.idempotency import Answered, Once
 from app.keys.service import Principal
 from app.settings import Settings
 from app.storage import lookup
@@ -40,7 +41,8 @@ def create(
     principal: Principal,
     asked: JobCreate,
     sent: dict[str, Any],
-) -> dict[str, Any]:
+    once: Once,
+) -> Answered:
     """Queue a job. ``sent`` is the body as it came, kept beside what it was resolved to.
 
     Raises Invalid with every misfit, NotFound for an unknown dataset, architecture or initial model.
@@ -51,7 +53,7 @@ def create(
     initial = None if layers is None else starts.sent(blobs, layers, resolved)
     moment = now()
     job_id = new_id("job")
-    with database.writing() as session:
+    with once.writing() as session:
         dataset = datasets.get(session, principal, asked.dataset_id, param="dataset_id", keep=True)
         start = None
         if initial is not None:
@@ -95,7 +97,7 @@ def create(
         session.flush()
         events.insert(session, job_id, 1, [Entry("job.queued", "The job waits for a worker.")])
         database.announce(session)
-        return answer(session, job)
+        return once.answer(session, f"/v1/jobs/{job_id}", answer(session, job))
 
 
 def _resolve(

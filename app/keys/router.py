@@ -4,10 +4,11 @@ from typing import Annotated, Any
 
 from fastapi import Path, Response
 
-from app.dependencies import PrincipalDep, StateDep, listed, router
+from app.dependencies import OnceDep, PrincipalDep, StateDep, created, listed, router
 from app.keys import service
+from app.keys.idempotency import Answered
 from app.keys.schemas import KeyAnswer, KeyCreate, NewKeyAnswer
-from app.openapi import located
+from app.openapi import creates
 from app.schemas import Page
 from app.storage.tables import Key
 
@@ -36,21 +37,25 @@ def answer(key: Key, project: str) -> dict[str, Any]:
     status_code=201,
     response_model=NewKeyAnswer,
     summary="Make a key",
-    responses={201: located("It is made; this is the only sight of its secret.")},
+    responses=creates(201, "It is made; this is the only sight of its secret."),
 )
-def create(body: KeyCreate, response: Response, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
+def create(body: KeyCreate, principal: PrincipalDep, once: OnceDep) -> Response:
     """Make a key for a project, which is made when it is new. The secret is shown once."""
-    with state.database.writing() as session:
-        key, secret = service.create(
-            session,
-            name=body.name,
-            role=body.role,
-            project=body.project,
-            created_by=principal.key_id,
-            expires_at=body.expires_at,
-        )
-        response.headers["Location"] = f"/v1/keys/{key.id}"
-        return {**answer(key, body.project), "secret": secret}
+
+    def make() -> Answered:
+        with once.writing() as session:
+            key, secret = service.create(
+                session,
+                name=body.name,
+                role=body.role,
+                project=body.project,
+                created_by=principal.key_id,
+                expires_at=body.expires_at,
+            )
+            content = {**answer(key, body.project), "secret": secret}
+            return once.answer(session, f"/v1/keys/{key.id}", content, "secret")
+
+    return created(once.run(body.as_sent, make))
 
 
 @routes.get(

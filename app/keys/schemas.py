@@ -66,7 +66,8 @@ class KeyAnswer(Answer):
 class NewKeyAnswer(KeyAnswer):
     """A key, with its secret."""
 
-    secret: str = Field(
-        description="The key itself: what goes behind 'Bearer'. It is shown this once.",
+    secret: str | None = Field(
+        description="The key itself: what goes behind 'Bearer'. It is shown this once; null where an "
+        "Idempotency-Key has the answer come once more.",
         examples=["cr_q3Hn0aT5uV8xYz1LmPw7RkBd2Ge4JcSf6oIiNtEyUa0"],
     )

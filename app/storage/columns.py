@@ -61,6 +61,6 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{''.join(reversed(digits))}"
 
 
-def to_json(value: object) -> str:
+def to_json(value: object, *, sort_keys: bool = False) -> str:
     """Compact JSON that refuses NaN and infinities: what is not finite must be said in words."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
