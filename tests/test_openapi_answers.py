@@ -92,6 +92,8 @@ def test_every_operation_answers_as_documented(ask: Documented) -> None:
     _models(ask, fitting["model_id"], {"inputs": [[0.5]]}, {"inputs": [[0.5]], "targets": [[0.1]]}, x)
     row = ask("GET", f"/v1/datasets/{flowers}/rows", params={"limit": 1})["data"][0]
     _models(ask, sorting["model_id"], {"rows": [{**row, "island": "Elba"}]}, {"rows": [row]}, row)
+    ask("POST", f"/v1/jobs/{lost}/retry")
+    assert finished(client, lost)["retries"] == 1
     ask("DELETE", f"/v1/jobs/{lost}")
     ask("DELETE", f"/v1/datasets/{line}")
 
@@ -145,6 +147,9 @@ def _jobs(ask: Documented, dataset: str) -> None:
     ask("DELETE", f"/v1/jobs/{running}")
     ask("PATCH", f"/v1/jobs/{waiting}", json={"name": "last"})
     for job in (waiting, running):
+        for action in ("retry", "pause", "pause", "resume"):
+            ask("POST", f"/v1/jobs/{job}/{action}")
+        ask("GET", f"/v1/jobs/{job}")
         ask("POST", f"/v1/jobs/{job}/cancel")
         ask("POST", f"/v1/jobs/{job}/cancel")
         ask("GET", f"/v1/jobs/{job}", params={"wait": 20, "wait_for": "terminal"})

@@ -12,7 +12,7 @@ from app.dependencies import JobId, PrincipalDep, State, StateDep, router
 from app.errors import NotFound
 from app.jobs import events, service
 from app.jobs.answers import EVENT_STREAM, EventAnswer, JobAnswer
-from app.jobs.states import TERMINAL
+from app.jobs.states import AT_REST, TERMINAL
 from app.keys.service import Principal
 from app.schemas import Page
 
@@ -46,12 +46,12 @@ async def read(
         Query(description="What ?wait= waits for: another status, or the job's end.", examples=["terminal"]),
     ] = "change",
 ) -> dict[str, Any]:
-    """The job. With ?wait= the answer comes when the status changes, at once if it is terminal."""
+    """The job. With ?wait= the answer comes when the status changes, at once if it is terminal or paused."""
     deadline = asyncio.get_running_loop().time() + min(wait, state.settings.max_wait_seconds)
     version = state.watch.version
     job = await run_in_threadpool(_job, state, principal, job_id)
     first = job["status"]
-    while job["status"] not in TERMINAL and (wait_for == "terminal" or job["status"] == first):
+    while job["status"] not in AT_REST and (wait_for == "terminal" or job["status"] == first):
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0 or state.watch.stopped:
             break

@@ -24,6 +24,7 @@ from app.schemas import (
 STOP_REASONS = ("epochs_completed", "early_stopping", "time_budget", "converged", "diverged", "cancelled")
 EVENT_TYPES = (
     *("job.queued", "job.started", "job.epoch", "job.checkpoint", "job.recovered", "job.warning"),
+    *("job.pausing", "job.paused", "job.resumed"),
     *("job.cancelling", "job.cancelled", "job.succeeded", "job.failed"),
 )
 
@@ -57,7 +58,7 @@ class ResolvedTraining(Training):
 class Progress(Answer):
     """How far a job is."""
 
-    phase: Literal["waiting", "training", "done"] = Field(
+    phase: Literal["waiting", "training", "paused", "done"] = Field(
         description="What it is doing.", examples=["training"]
     )
     completed: int = Field(description="Epochs that are complete.", examples=[37])
@@ -106,6 +107,15 @@ class JobError(Answer):
     )
 
 
+class PauseReason(Answer):
+    """Why the server has paused a job."""
+
+    code: str = Field(description="What it is, from one published table.", examples=["disk_full"])
+    message: str = Field(
+        description="What it is, for people.", examples=["There is no room for the next snapshot."]
+    )
+
+
 class JobAnswer(Answer):
     """A job. ``training`` is resolved, ``requested`` is what was sent."""
 
@@ -140,7 +150,7 @@ class JobAnswer(Answer):
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )
     model_id: str | None = Field(
-        description="The model that it left; null before, and after the model was deleted.",
+        description="The newest model that it left, at a pause or at its end; null when it was deleted.",
         examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
     )
     architecture_id: str | None = Field(
@@ -172,6 +182,10 @@ class JobAnswer(Answer):
     warnings: list[Warned] = Field(description="What was guessed or left out.")
     error: Annotated[dict[str, Any], Shape(JobError)] | None = Field(
         description="Why it has failed; else null."
+    )
+    retries: int = Field(description="How often it was tried again after it had failed.", examples=[0])
+    paused_because: Annotated[dict[str, Any], Shape(PauseReason)] | None = Field(
+        description="Why the server has paused it; null when it is not paused, or paused by a client."
     )
     started_at: Time | None = Field(
         description="When a worker first took it.", examples=["2026-03-14T09:26:53.602214Z"]
@@ -235,7 +249,7 @@ class EventAnswer(Answer):
     message: str = Field(description="What happened, for people.", examples=["Epochs 1 to 2"])
     data: dict[str, Any] = Field(
         description="job.epoch: first_epoch, last_epoch and epochs, their rows of history. job.checkpoint: "
-        "the epoch and step to go on from. The job's end: model_id and error.",
+        "the epoch and step to go on from. job.paused: model_id. The job's end: model_id and error.",
         examples=[{"epoch": 37, "step": 0}],
     )
 

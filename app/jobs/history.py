@@ -1,4 +1,4 @@
-"""What a worker writes: epochs, snapshots and endings, each in one transaction that its fence guards."""
+"""What a worker writes: epochs, snapshots, pauses and ends, each in one transaction that its fence guards."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from app.jobs import events, ledger, queue
 from app.jobs.events import Entry
 from app.jobs.ledger import Place
 from app.jobs.queue import Claim, Held
-from app.jobs.states import State
+from app.jobs.states import TERMINAL, State
 from app.models import records
 from app.models.records import Trained
 from app.storage.blobs import Blobs
@@ -26,9 +26,13 @@ RECOMPUTED = ("cost", "data_cost", "validation_cost", "metrics", "learning_rate"
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A job's one end. ``model`` is what it leaves, if anything."""
+    """How a job ends, and the model that it leaves, if any.
 
-    state: State
+    Without a ``state`` it stops because that was asked for, and the job's row says what comes of it:
+    cancelled; paused, with neither result nor error; or queued, where it is to go on already.
+    """
+
+    state: State | None
     result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     model: Trained | None = None
@@ -60,14 +64,15 @@ def record(
         entries.append(Entry("job.checkpoint", f"The job can go on from epoch {place.epoch}.", data))
         unnamed += [] if pruned is None else [pruned]
     if end is not None:
-        model_id = None
-        if end.model is not None:
+        state = end.state or _as_asked(held)
+        model_id = held.model_id
+        if end.model is not None and state != State.QUEUED:
             model_id = records.add(session, blobs, end.model, end.result or {})
-            values |= {"model_id": model_id}
-        values |= {"status": end.state, "result": end.result, "error": end.error, "finished_at": now()}
-        values |= {"worker_id": None, "lease_until": 0.0}
-        entries.append(_ending(end, model_id))
-        if end.state != State.FAILED:  # one that has failed may be looked into, from its last snapshot
+        values |= {"status": state, "model_id": model_id, "worker_id": None, "lease_until": 0.0}
+        if state in TERMINAL:
+            values |= {"result": end.result, "error": end.error, "finished_at": now()}
+        entries.append(_ending(state, end.error, model_id))
+        if state in (State.SUCCEEDED, State.CANCELLED):
             unnamed += ledger.drop(session, blobs, claim.job_id)
     events.insert(session, claim.job_id, held.event_count + 1, entries)
     values |= {"event_count": held.event_count + len(entries)}
@@ -121,9 +126,19 @@ def _write_epochs(session: Session, claim: Claim, rows: Sequence[dict[str, Any]]
     return entries
 
 
-def _ending(end: Ending, model_id: str | None) -> Entry:
-    data = {"model_id": model_id, "error": end.error}
-    if end.error is not None:
-        return Entry("job.failed", str(end.error["message"]), data, "error")
+def _as_asked(held: Held) -> State:
+    if held.status == State.CANCELLING:
+        return State.CANCELLED
+    return State.PAUSED if held.want == "pause" else State.QUEUED
+
+
+def _ending(state: State, error: dict[str, Any] | None, model_id: str | None) -> Entry:
+    if state == State.QUEUED:
+        return Entry("job.resumed", "The job waits for a worker again.")
+    if state == State.PAUSED:
+        return Entry("job.paused", "The job is paused.", {"model_id": model_id})
+    data = {"model_id": model_id, "error": error}
+    if error is not None:
+        return Entry("job.failed", str(error["message"]), data, "error")
     words = {State.SUCCEEDED: "The job has succeeded.", State.CANCELLED: "The job was cancelled."}
-    return Entry(f"job.{end.state}", words[end.state], data)
+    return Entry(f"job.{state}", words[state], data)

@@ -9,16 +9,16 @@ from sqlalchemy.orm import Session
 from app.errors import LeaseLost
 from app.jobs import events
 from app.jobs.events import Entry
-from app.jobs.states import HELD, State
+from app.jobs.states import HELD, STOPPING, State
 from app.storage.columns import UtcDateTime, clock, now
 from app.storage.database import Database
-from app.storage.tables import Job, Snapshot, Worker, core
+from app.storage.tables import Event, Job, Snapshot, Worker, core
 
 POISON = 3
 """A job that takes its trainer down this often without a new snapshot in between has failed."""
 
-CANCELLATION_SECONDS = 60.0
-"""Time to end a cancelled job whose worker has gone."""
+STOP_SECONDS = 60.0
+"""Time to stop a job at its last snapshot in place of a worker that has gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,15 @@ class Held:
     """What a worker must know of a job before it writes to it."""
 
     status: str
+    want: str
+    model_id: str | None
     epochs_completed: int
     event_count: int
     snapshot: str | None
 
 
 # The statements of the queue, built once: building one anew costs ten times what running it does.
-_jobs, _snapshots, _workers = core(Job), core(Snapshot), core(Worker)
+_jobs, _snapshots, _workers, _events = core(Job), core(Snapshot), core(Worker), core(Event)
 _queued = _jobs.alias("queued")
 _running = (
     sa.select(_jobs.c.project_id, sa.func.count().label("n"))
@@ -71,6 +73,8 @@ TAKE = (
     )
     .returning(_jobs.c.id, _jobs.c.fence, _jobs.c.event_count)
 )
+# One that is to go on already must stop first: nobody knows whether its trainer has heard of the pause.
+_wish = sa.case((_jobs.c.status == State.PAUSING, "pause"), else_=_jobs.c.want).label("want")
 BEAT = (
     sa.update(_workers)
     .where(_workers.c.id == sa.bindparam("worker"))
@@ -83,10 +87,13 @@ RENEW = (
         _jobs.c.status.in_(HELD),
     )
     .values(lease_until=clock() + sa.bindparam("lease", type_=sa.Double()))
-    .returning(_jobs.c.id, _jobs.c.want)
+    .returning(_jobs.c.id, _wish)
 )
 HOLD = (
-    sa.select(_jobs.c.status, _jobs.c.epochs_completed, _jobs.c.event_count, _snapshots.c.content)
+    sa.select(
+        *(_jobs.c.status, _jobs.c.want, _jobs.c.model_id, _jobs.c.epochs_completed, _jobs.c.event_count),
+        _snapshots.c.content,
+    )
     .outerjoin(
         _snapshots,
         sa.and_(_snapshots.c.job_id == _jobs.c.id, _snapshots.c.number == _jobs.c.snapshot_count),
@@ -98,8 +105,13 @@ HOLD = (
     )
     .with_for_update(of=_jobs)
 )
-WISHES = sa.select(_jobs.c.id, _jobs.c.want).where(
+WISHES = sa.select(_jobs.c.id, _wish).where(
     sa.tuple_(_jobs.c.id, _jobs.c.fence).in_(sa.bindparam("claims", expanding=True))
+)
+
+
+BEFORE = sa.select(_events.c.type).where(
+    _events.c.job_id == sa.bindparam("job"), _events.c.seq == sa.bindparam("seq")
 )
 
 
@@ -110,7 +122,7 @@ def claim(database: Database, worker_id: str, slots: int, lease_seconds: float) 
             return []
     with database.writing() as session:
         database.claim_lock(session)
-        for job in _with_lapsed_lease(session, State.RUNNING):
+        for job in session.scalars(LAPSED, {"states": [State.RUNNING]}).all():
             _requeue(session, job, lost=True, crashed=False)  # the worker's silence is not the job's fault
         claims: list[Claim] = []
         while len(claims) < slots and (taken := _take(session, worker_id, lease_seconds)):
@@ -126,7 +138,10 @@ def _take(session: Session, worker_id: str, lease_seconds: float) -> Claim | Non
         return None
     entry = Entry("job.started", "A worker has taken the job.")
     if taken.fence > 1:
-        entry = Entry("job.recovered", "A worker goes on with the job, from its last snapshot.")
+        before = session.scalar(BEFORE, {"job": taken.id, "seq": taken.event_count - 1})
+        asked = before in ("job.queued", "job.resumed")
+        message = "A worker goes on with the job, from its last snapshot."
+        entry = Entry("job.started" if asked else "job.recovered", message)
     events.insert(session, taken.id, taken.event_count, [entry])
     return Claim(taken.id, taken.fence)
 
@@ -186,37 +201,36 @@ def free(database: Database, worker_id: str, *, crashed: bool) -> int:
         return len(held)
 
 
-def lapsed_cancellations(database: Database) -> list[Claim]:
-    """Jobs that were being cancelled when their worker went away; each is ours to end."""
+def lapsed_stops(database: Database, worker_id: str) -> list[Claim]:
+    """Jobs that are to stop and have no worker, or lost theirs; each is ours to stop at its last snapshot."""
     with database.reading() as session:
-        if not _with_lapsed_lease(session, State.CANCELLING):
+        if not session.scalar(STOPS_LAPSED):
             return []
     with database.writing() as session:
         database.claim_lock(session)
         claims = []
-        for job in _with_lapsed_lease(session, State.CANCELLING):
-            job.fence += 1
-            job.lease_until = clock() + CANCELLATION_SECONDS
+        for job in session.scalars(LAPSED, {"states": STOPPING}).all():
+            job.worker_id, job.fence = worker_id, job.fence + 1
+            job.lease_until = clock() + STOP_SECONDS
             claims.append(Claim(job.id, job.fence))
         return claims
 
 
+STOPS_LAPSED = sa.select(
+    sa.exists().where(sa.and_(_jobs.c.status.in_(STOPPING), _jobs.c.lease_until < clock()))
+)
 LAPSED = (
     sa.select(Job)
-    .where(Job.status == sa.bindparam("state"), Job.lease_until < clock())
+    .where(Job.status.in_(sa.bindparam("states", expanding=True)), Job.lease_until < clock())
     .with_for_update(skip_locked=True)  # one who was stopped in a transaction must not stop everybody
 )
-
-
-def _with_lapsed_lease(session: Session, state: State) -> Sequence[Job]:
-    return session.scalars(LAPSED, {"state": state}).all()
 
 
 def _give_up(session: Session, job: Job, *, lost: bool, crashed: bool) -> None:
     if job.status == State.RUNNING:
         _requeue(session, job, lost=lost, crashed=crashed)
     else:
-        job.lease_until = 0.0  # cancelling: whoever looks next ends it
+        job.lease_until = 0.0  # it is to stop: whoever looks next sees to that
 
 
 def _requeue(session: Session, job: Job, *, lost: bool, crashed: bool) -> None:

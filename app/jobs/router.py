@@ -1,4 +1,4 @@
-"""Submitting jobs, reading their history, and asking them to stop."""
+"""Submitting jobs, asking them to stop or to go on, and reading their history."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -18,9 +18,10 @@ from app.dependencies import (
     rename,
     router,
 )
-from app.jobs import service, submission
+from app.jobs import actions, service, submission
 from app.jobs.answers import EpochAnswer, JobAnswer, SplitAnswer
 from app.jobs.schemas import JobCreate
+from app.jobs.states import Action
 from app.jobs.states import State as JobState
 from app.openapi import LABEL_FILTER, creates, located, refused
 from app.schemas import Page, Renamed, words
@@ -107,25 +108,50 @@ def delete(job_id: JobId, state: StateDep, principal: PrincipalDep) -> None:
         service.delete(session, state.blobs, principal, job_id)
 
 
-@routes.post(
-    "/{job_id}/cancel",
-    status_code=202,
-    response_model=JobAnswer,
-    summary="Cancel a job",
-    responses={
-        200: {"model": JobAnswer, **located("It was asked to stop before.")},
-        202: located("It is asked to stop."),
-        409: refused("The job has ended; allowed lists the actions that it takes."),
-    },
+def _action(action: Action, summary: str, description: str, done: str, before: str) -> None:
+    @routes.post(
+        f"/{{job_id}}/{action}",
+        status_code=202,
+        response_model=JobAnswer,
+        name=action,
+        summary=summary,
+        description=description,
+        responses={
+            200: {"model": JobAnswer, **located(before)},
+            202: located(done),
+            409: refused("Its state does not take this; allowed lists the actions that it takes."),
+            **({410: refused("The dataset's rows have been deleted.")} if action == "retry" else {}),
+        },
+    )
+    def act(job_id: JobId, response: Response, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
+        with state.database.writing() as session:
+            took = actions.ask(session, state.database, state.blobs, principal, job_id, action)
+            job = service.answer(session, service.get(session, principal, job_id))
+        response.status_code = 202 if took else 200
+        response.headers["Location"] = f"/v1/jobs/{job_id}"
+        return job
+
+
+_action(
+    *("cancel", "Cancel a job"),
+    "Ask the job to stop for good, in any state that is not final. It leaves the model that it has reached.",
+    *("It is asked to stop, or has stopped.", "It was asked to stop before."),
 )
-def cancel(job_id: JobId, response: Response, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
-    """Ask the job to stop; it leaves the model that it has reached. 200 when it was asked already."""
-    with state.database.writing() as session:
-        asked = service.cancel(session, state.database, principal, job_id)
-        job = service.answer(session, service.get(session, principal, job_id))
-    response.status_code = 202 if asked else 200
-    response.headers["Location"] = f"/v1/jobs/{job_id}"
-    return job
+_action(
+    *("pause", "Pause a job"),
+    "Ask the job to stop for now. It leaves the model that it has reached, and goes on from there.",
+    *("It is asked to pause, or has paused.", "It was asked to pause before."),
+)
+_action(
+    *("resume", "Resume a job"),
+    "Let a paused job go on where it was, to the same bits as if it had never paused.",
+    *("It waits for a worker, or will as soon as it has paused.", "It waits for a worker, or runs."),
+)
+_action(
+    *("retry", "Try a failed job again"),
+    "Let a failed job go on from its last snapshot, as the same job.",
+    *("It waits for a worker.", "It was tried again before, and waits for a worker, or runs."),
+)
 
 
 @routes.get(

@@ -1,4 +1,4 @@
-"""Jobs as clients see them: reading, cancelling, deleting; see `submission` for their beginning."""
+"""Jobs as clients see them: reading and deleting. They begin in `submission`; `actions` is what they take."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,45 +8,21 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.jobs import events, ledger
-from app.jobs.events import Entry
-from app.jobs.states import TERMINAL, State, require
+from app.jobs.states import HELD, State, require
 from app.keys.service import Principal
 from app.storage import lookup
 from app.storage.blobs import Blobs
-from app.storage.columns import now
-from app.storage.database import Database
 from app.storage.tables import Epoch, Event, Job, Snapshot
+
+PHASES: dict[str, str] = {
+    State.QUEUED: "waiting",
+    State.PAUSED: "paused",
+    **dict.fromkeys(HELD, "training"),
+}
 
 
 def get(session: Session, principal: Principal, job_id: str) -> Job:
     return lookup.get(session, Job, principal.project_id, job_id, "job_id")
-
-
-def cancel(session: Session, database: Database, principal: Principal, job_id: str) -> bool:
-    """Ask for a job's end; return False when that was asked for already."""
-    job = lookup.get(session, Job, principal.project_id, job_id, "job_id", lock=True)
-    if job.status in (State.CANCELLING, State.CANCELLED):
-        return False
-    require(job.status, "cancel")
-    job.want = "cancel"
-    if job.status == State.RUNNING or ledger.newest(session, job.id) is not None:
-        # One that waits after a crash leaves a model, too: a worker makes it from the last snapshot.
-        job.status = State.CANCELLING
-        entry = Entry("job.cancelling", "The job is asked to stop.")
-    else:
-        job.status, job.finished_at = State.CANCELLED, now()
-        job.result = {
-            "epochs": job.epochs_completed,
-            "cost": None,
-            "stop_reason": "cancelled",
-            "metrics": None,
-        }
-        entry = Entry("job.cancelled", "The job was cancelled before it ran.")
-    session.flush()
-    events.append(session, job.id, [entry])
-    session.refresh(job)
-    database.announce(session)
-    return True
 
 
 def delete(session: Session, blobs: Blobs, principal: Principal, job_id: str) -> None:
@@ -65,7 +41,6 @@ def delete(session: Session, blobs: Blobs, principal: Principal, job_id: str) ->
 def answer(session: Session, job: Job) -> dict[str, Any]:
     """The job as clients see it."""
     training = job.training
-    phase = "waiting" if job.status == State.QUEUED else "done" if job.status in TERMINAL else "training"
     return {
         "id": job.id,
         "created_at": job.created_at,
@@ -86,7 +61,7 @@ def answer(session: Session, job: Job) -> dict[str, Any]:
         "fingerprint": job.fingerprint,
         "priority": job.priority,
         "progress": {
-            "phase": phase,
+            "phase": PHASES.get(job.status, "done"),
             "completed": job.epochs_completed,
             "total": training["epochs"],
             "updated_at": job.progress_at,
@@ -96,6 +71,8 @@ def answer(session: Session, job: Job) -> dict[str, Any]:
         "result": job.result,
         "warnings": job.warnings,
         "error": job.error,
+        "retries": job.retries,
+        "paused_because": job.paused_because,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
     }

@@ -1,37 +1,52 @@
 """A job's states and what may be asked of it in each.
 
-queued ──claim──▶ running ──▶ succeeded
-  │  ▲               │  └───▶ failed
-  │  └──── crash ────┤
-  │                cancel
-  │                  ▼
-  └────cancel──▶ cancelled ◀── cancelling
+  ┌─────── crash ────────┐    ┌──▶ succeeded
+  ▼                      │    │
+queued ────claim────▶ running ┴──▶ failed ──retry──▶ queued
+ │ ▲ ▲                   │
+ │ │ └──resume───────┐ pause
+ │ └──resume──┐      │   ▼
+ └──pause──▶ paused ◀┴ pausing
+
+cancel, from every state that is not final ──▶ cancelling ──▶ cancelled
+
+Cancelling and pausing are over at once where no worker is needed for it.
 """
 
 from enum import StrEnum
+from typing import Literal
 
 from app.errors import Conflict
+
+Action = Literal["cancel", "pause", "resume", "retry"]
 
 
 class State(StrEnum):
     QUEUED = "queued"  # waits for a worker, also after a crash
     RUNNING = "running"  # a worker holds the lease
+    PAUSING = "pausing"  # a worker holds the lease and is to stop
+    PAUSED = "paused"
     CANCELLING = "cancelling"  # a worker holds the lease and is to stop
     CANCELLED = "cancelled"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
 
-HELD = (State.RUNNING, State.CANCELLING)
+STOPPING = (State.PAUSING, State.CANCELLING)
+HELD = (State.RUNNING, *STOPPING)
 TERMINAL = (State.CANCELLED, State.SUCCEEDED, State.FAILED)
+AT_REST = (*TERMINAL, State.PAUSED)
+"""Nothing more happens in these until somebody asks for it."""
 
 _ACTIONS: dict[State, tuple[str, ...]] = {
-    State.QUEUED: ("cancel",),
-    State.RUNNING: ("cancel",),
+    State.QUEUED: ("cancel", "pause"),
+    State.RUNNING: ("cancel", "pause"),
+    State.PAUSING: ("cancel", "pause", "resume"),
+    State.PAUSED: ("cancel", "pause", "resume"),
     State.CANCELLING: ("cancel",),
     State.CANCELLED: ("delete",),
     State.SUCCEEDED: ("delete",),
-    State.FAILED: ("delete",),
+    State.FAILED: ("retry", "delete"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Ending a job without its trainer: a cancelled one whose trainer is dead or did not listen."""
+"""Stopping a job without its trainer, because that is dead, or did not listen, or there never was one."""
 
 import logging
 
@@ -9,7 +9,6 @@ from app.errors import LeaseLost
 from app.jobs import history, ledger, snapshots
 from app.jobs.history import Ending
 from app.jobs.queue import Claim
-from app.jobs.states import State
 from app.models import records
 from app.models.records import Trained
 from app.storage.blobs import Blobs
@@ -19,8 +18,11 @@ from app.storage.tables import Job, Snapshot
 log = logging.getLogger(__name__)
 
 
-def cancel(database: Database, blobs: Blobs, claim: Claim, patience: float) -> None:
-    """Cancel the claimed job at its last snapshot, which becomes its model; without one there is none."""
+def stop(database: Database, blobs: Blobs, claim: Claim, patience: float) -> None:
+    """Cancel or pause the claimed job, as was asked, at its last snapshot.
+
+    That becomes its model; without a snapshot there is none.
+    """
     with database.reading() as session:
         job = session.get_one(Job, claim.job_id)
         stored = ledger.newest(session, claim.job_id)
@@ -29,7 +31,7 @@ def cancel(database: Database, blobs: Blobs, claim: Claim, patience: float) -> N
         if stored is not None:
             model = _left(database, blobs, job, stored)
     except Exception:  # one snapshot that cannot be read must not cost everybody their worker
-        log.exception("job %s is cancelled without a model", job.id)
+        log.exception("job %s stops without a model", job.id)
     result = {
         "epochs": job.epochs_completed,
         "cost": None,
@@ -37,8 +39,7 @@ def cancel(database: Database, blobs: Blobs, claim: Claim, patience: float) -> N
         "best_epoch": None,
         "metrics": None,
     }
-
-    ending = Ending(State.CANCELLED, result, model=model)
+    ending = Ending(None, result, model=model)
 
     def unit(session: Session) -> None:
         database.announce(session)

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.25
 BEAT_SECONDS = 1.0
 DRAIN_SECONDS = 4.0
+STOPS = {"cancel": Wish.CANCEL, "pause": Wish.PAUSE}
 
 
 class Supervisor:
@@ -124,27 +125,29 @@ class Supervisor:
         log.warning("trainer %s died", slot.process.pid)
         slot.kill()
         try:
-            if claim is not None and slot.wish == Wish.CANCEL:
-                endings.cancel(self.database, self.blobs, claim, self.surroundings.lease_seconds)
+            if claim is not None and slot.wish in STOPS.values():
+                endings.stop(self.database, self.blobs, claim, self.surroundings.lease_seconds)
             elif claim is not None:
                 queue.release(self.database, claim, crashed=slot.wish == Wish.GO_ON)
         finally:
             slot.restart()
 
     def _turn(self) -> None:
+        for slot in self.slots:  # first: one may hold a lock that all else would wait for
+            if slot.overdue:
+                self._bury(slot, slot.claim)
         changed = self.changes.poll()
         moment = time.monotonic()
-        if moment >= self.beat_due:
+        beats = moment >= self.beat_due
+        if beats:
             self._beat()
             self.beat_due = moment + BEAT_SECONDS
             self._free_the_dead()
-            for claim in queue.lapsed_cancellations(self.database):
-                endings.cancel(self.database, self.blobs, claim, self.surroundings.lease_seconds)
         elif changed or self.nudges is not None:
             self._look_for_wishes()
-        for slot in self.slots:
-            if slot.overdue:
-                self._bury(slot, slot.claim)
+        if beats or changed or self.nudges is not None:
+            for claim in queue.lapsed_stops(self.database, self.id):
+                endings.stop(self.database, self.blobs, claim, self.surroundings.lease_seconds)
         idle = [slot for slot in self.slots if slot.idle]
         if idle:
             lease = self.surroundings.lease_seconds
@@ -168,8 +171,9 @@ class Supervisor:
 
     def _follow(self, wanted: dict[str, str]) -> None:
         for slot in self.slots:
-            if slot.claim is not None and wanted.get(slot.claim.job_id) == "cancel":
-                slot.ask(Wish.CANCEL)
+            want = None if slot.claim is None else wanted.get(slot.claim.job_id)
+            if want in STOPS:
+                slot.ask(STOPS[want])
 
     def _free_the_dead(self) -> None:
         """The kernel drops a dead process's lock at once: no need to wait for its leases to run out."""

@@ -39,7 +39,8 @@ class Wish(IntEnum):
 
     GO_ON = 0
     CANCEL = 1
-    RELEASE = 2
+    PAUSE = 2
+    RELEASE = 3
 
 
 def main(connection: Connection, wish: Any, surroundings: Surroundings) -> None:
@@ -119,8 +120,8 @@ class Trainer:
                     self.rows.append(snapshots.epoch_row(self.claim.job_id, report))
                     self.epochs = max(self.epochs, report.epoch)
                 wish = self.wish()
-                if wish == Wish.CANCEL:
-                    return self._cancel(run, report.snapshot())
+                if wish in (Wish.CANCEL, Wish.PAUSE):
+                    return self._stop(run, report.snapshot(), keep=wish == Wish.PAUSE)
                 moment = time.monotonic()
                 if wish == Wish.RELEASE or moment >= snapshot_due:
                     self._write_snapshot(run, report)
@@ -149,11 +150,14 @@ class Trainer:
 
     def _write_snapshot(self, run: Run, report: Epoch | Progress) -> None:
         start = time.monotonic()
-        snapshot = report.snapshot()
-        content = self.blobs.stage(snapshots.dump(snapshot, self.claim.job_id, self.claim.fence))
-        place = Place(snapshot.epoch, snapshot.step, content, snapshot.parameters.sha256())
-        self._write(place=place, encoding=run.encoding.to_json(), fingerprint=run.fingerprint)
+        self._write(
+            place=self._place(report.snapshot()), encoding=run.encoding.to_json(), fingerprint=run.fingerprint
+        )
         self.snapshot_cost = time.monotonic() - start
+
+    def _place(self, snapshot: Snapshot) -> Place:
+        content = self.blobs.stage(snapshots.dump(snapshot, self.claim.job_id, self.claim.fence))
+        return Place(snapshot.epoch, snapshot.step, content, snapshot.parameters.sha256())
 
     def _succeed(self, run: Run, finished: Finished) -> str:
         result = {
@@ -170,8 +174,10 @@ class Trainer:
         epoch = finished.best_epoch if restored and finished.best_epoch else self.epochs
         return self._finish(run, State.SUCCEEDED, finished.parameters, epoch, result)
 
-    def _cancel(self, run: Run, snapshot: Snapshot) -> str:
-        quick = run.is_quick_to_measure()  # else a cancellation would not be heard in time
+    def _stop(self, run: Run, snapshot: Snapshot, *, keep: bool) -> str:
+        """Leave a model, and with ``keep`` a snapshot to go on from; the job's row says what comes of it."""
+        place = self._place(snapshot) if keep else None
+        quick = run.is_quick_to_measure()  # else nobody would be heard in time
         costs = {"cost": None, "data_cost": None, "validation_cost": None}
         result = {
             "epochs": self.epochs,
@@ -180,14 +186,21 @@ class Trainer:
             "stop_reason": "cancelled",
             "metrics": run.measure(snapshot.parameters) if quick else None,
         }
-        return self._finish(run, State.CANCELLED, snapshot.parameters, snapshot.epoch, result)
+        return self._finish(run, None, snapshot.parameters, snapshot.epoch, result, place)
 
     def _finish(
-        self, run: Run, state: State, parameters: Parameters, epoch: int, result: dict[str, Any]
+        self,
+        run: Run,
+        state: State | None,
+        parameters: Parameters,
+        epoch: int,
+        result: dict[str, Any],
+        place: Place | None = None,
     ) -> str:
         encoding = run.encoding.to_json()
         model = Trained(run.job, parameters, records.stage(self.blobs, parameters), encoding, epoch)
-        self._write(end=Ending(state, result, model=model), encoding=encoding, fingerprint=run.fingerprint)
+        end = Ending(state, result, model=model)
+        self._write(place=place, end=end, encoding=encoding, fingerprint=run.fingerprint)
         return "finished"
 
     def _diverge(self, run: Run, diverged: Diverged) -> str:

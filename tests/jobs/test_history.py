@@ -5,9 +5,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.architectures.network import to_engine
-from app.engine import Parameters
-from app.engine.network import initialise
 from app.errors import LeaseLost
 from app.jobs import history, ledger, queue
 from app.jobs.history import Ending
@@ -19,7 +16,7 @@ from app.models.records import Trained
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.tables import Blob, Epoch, Event, Job, Model, Snapshot
-from tests.support.rows import ARCHITECTURE, add_job, count, epoch, event_types, expire, job_row
+from tests.support.rows import add_job, count, epoch, event_types, expire, job_row, parameters
 
 
 @pytest.fixture
@@ -42,10 +39,6 @@ def epochs(database: Database, claim: Claim) -> list[int]:
     with database.reading() as session:
         statement = sa.select(Epoch.epoch).where(Epoch.job_id == claim.job_id).order_by(Epoch.epoch)
         return list(session.scalars(statement))
-
-
-def parameters() -> Parameters:
-    return initialise(to_engine(ARCHITECTURE), 0, "float32")
 
 
 def test_epochs_are_written_with_their_events(database: Database, blobs: Blobs, claim: Claim) -> None:

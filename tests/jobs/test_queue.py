@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import LeaseLost
-from app.jobs import history, queue, service
+from app.jobs import actions, history, queue
 from app.jobs.ledger import Place
 from app.jobs.queue import Claim
 from app.storage.blobs import Blobs
@@ -172,39 +172,39 @@ def test_freeing_forgets_the_worker(database: Database) -> None:
         assert session.get(Worker, "wrk_a") is None
 
 
-def test_a_wish_reaches_the_worker(database: Database) -> None:
+def test_a_wish_reaches_the_worker(database: Database, blobs: Blobs) -> None:
     job_id = add_job(database)
     taken = one(database)
     who = principal(database)
     with database.writing() as session:
-        assert service.cancel(session, database, who, job_id) is True
+        assert actions.ask(session, database, blobs, who, job_id, "cancel") is True
     assert queue.heartbeat(database, "wrk_a", [taken], LEASE) == {job_id: "cancel"}
     with database.writing() as session:
-        assert service.cancel(session, database, who, job_id) is False
+        assert actions.ask(session, database, blobs, who, job_id, "cancel") is False
 
 
-def test_a_cancelled_job_without_a_worker_is_ended_once(database: Database) -> None:
+def test_a_cancelled_job_without_a_worker_is_ended_once(database: Database, blobs: Blobs) -> None:
     job_id = add_job(database)
     one(database)
     who = principal(database)
     with database.writing() as session:
-        service.cancel(session, database, who, job_id)
+        actions.ask(session, database, blobs, who, job_id, "cancel")
     assert queue.free(database, "wrk_a", crashed=True) == 1
     assert claim(database) == []  # never trained again
-    assert queue.lapsed_cancellations(database) == [Claim(job_id, 2)]
-    assert queue.lapsed_cancellations(database) == []
+    assert queue.lapsed_stops(database, "wrk_b") == [Claim(job_id, 2)]
+    assert queue.lapsed_stops(database, "wrk_b") == []
 
 
 def test_a_trainer_that_dies_of_a_cancellation_leaves_its_job_to_be_ended_at_once(
-    database: Database,
+    database: Database, blobs: Blobs
 ) -> None:
     job_id = add_job(database)
     taken = one(database)
     who = principal(database)
     with database.writing() as session:
-        service.cancel(session, database, who, job_id)
+        actions.ask(session, database, blobs, who, job_id, "cancel")
     queue.release(database, taken, crashed=True)
-    assert queue.lapsed_cancellations(database) == [Claim(job_id, 2)]
+    assert queue.lapsed_stops(database, "wrk_b") == [Claim(job_id, 2)]
 
 
 def test_a_waiting_job_that_has_trained_is_ended_with_a_model(database: Database, blobs: Blobs) -> None:
@@ -215,18 +215,18 @@ def test_a_waiting_job_that_has_trained_is_ended_with_a_model(database: Database
     queue.release(database, taken, crashed=True)
     who = principal(database)
     with database.writing() as session:
-        service.cancel(session, database, who, job_id)
+        actions.ask(session, database, blobs, who, job_id, "cancel")
     assert job_row(database, job_id).status == "cancelling"
-    assert queue.lapsed_cancellations(database) == [Claim(job_id, 2)]
+    assert queue.lapsed_stops(database, "wrk_b") == [Claim(job_id, 2)]
 
 
-def test_a_job_cancelled_during_a_claim_stays_cancelled(database: Database) -> None:
+def test_a_job_cancelled_during_a_claim_stays_cancelled(database: Database, blobs: Blobs) -> None:
     """The claim has chosen the job, and waits for its row, when the cancellation commits."""
     job_id = add_job(database)
     who = principal(database)
     with ThreadPoolExecutor(1) as pool:
         with database.writing() as session:
-            service.cancel(session, database, who, job_id)
+            actions.ask(session, database, blobs, who, job_id, "cancel")
             session.flush()
             racing = pool.submit(claim, database)
             _until_blocked(database)

@@ -1,20 +1,34 @@
 import pytest
 
 from app.errors import Conflict
-from app.jobs.states import HELD, TERMINAL, State, require
+from app.jobs.states import AT_REST, HELD, STOPPING, TERMINAL, State, require
+
+TAKES = {
+    "queued": ["cancel", "pause"],
+    "running": ["cancel", "pause"],
+    "pausing": ["cancel", "pause", "resume"],
+    "paused": ["cancel", "pause", "resume"],
+    "cancelling": ["cancel"],
+    "cancelled": ["delete"],
+    "succeeded": ["delete"],
+    "failed": ["retry", "delete"],
+}
 
 
-def test_every_state_is_either_finished_or_not() -> None:
-    assert {*TERMINAL, *(State.QUEUED, *HELD)} == set(State)
-    assert not {*TERMINAL} & {*(State.QUEUED, *HELD)}
-    assert {*HELD} < {*(State.QUEUED, *HELD)}
+def test_every_state_is_of_one_kind() -> None:
+    kinds = [State.QUEUED, *HELD, *AT_REST]
+    assert sorted(kinds) == sorted(State)
+    assert {*STOPPING} < {*HELD}
+    assert {*AT_REST} - {*TERMINAL} == {State.PAUSED}
 
 
 @pytest.mark.parametrize("state", State)
-def test_only_the_finished_are_deleted_and_only_the_others_cancelled(state: State) -> None:
-    fits, other = ("delete", "cancel") if state in TERMINAL else ("cancel", "delete")
-    require(state, fits)
-    with pytest.raises(Conflict) as caught:
-        require(state, other)
-    assert str(state) in caught.value.detail
-    assert caught.value.members["allowed"] == [fits]
+def test_a_state_takes_its_actions_and_names_them_where_it_refuses(state: State) -> None:
+    for action in ("cancel", "pause", "resume", "retry", "delete"):
+        if action in TAKES[state]:
+            require(state, action)
+            continue
+        with pytest.raises(Conflict) as caught:
+            require(state, action)
+        assert str(state) in caught.value.detail
+        assert caught.value.members["allowed"] == TAKES[state]

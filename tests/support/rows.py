@@ -7,12 +7,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.architectures.network import to_engine
+from app.engine import Parameters
+from app.engine.network import initialise
 from app.jobs import events
 from app.jobs.events import Entry
 from app.keys.service import Principal, project_named
+from app.storage.blobs import Blobs
 from app.storage.columns import new_id, now
 from app.storage.database import Database
-from app.storage.tables import Event, Job
+from app.storage.tables import Dataset, Event, Job
 
 TRAINING: dict[str, Any] = {
     "preset": None,
@@ -91,6 +95,34 @@ def add_job(database: Database, project: str = "default", **values: Any) -> str:
         session.execute(sa.insert(Job).values(row | values))
         events.append(session, job_id, [Entry("job.queued", "The job waits for a worker.")])
     return job_id
+
+
+def add_dataset(database: Database, blobs: Blobs, project: str = "default") -> None:
+    """The dataset of the jobs of `add_job`, without a table."""
+    content = blobs.stage(b"no table at all")
+    owner = principal(database, project)
+    row = {
+        "id": "ds_of_a_test",
+        "project_id": owner.project_id,
+        "created_by": owner.key_id,
+        "created_at": now(),
+        "labels": {},
+        "status": "ready",
+        "sha256": "0" * 64,
+        "size_bytes": 15,
+        "row_count": 0,
+        "columns": [],
+        "warnings": [],
+        "content": content.sha256,
+    }
+    with database.writing() as session:
+        blobs.attach(session, content)
+        session.execute(sa.insert(Dataset).values(row))
+
+
+def parameters() -> Parameters:
+    """Of the network of `add_job`."""
+    return initialise(to_engine(ARCHITECTURE), 0, "float32")
 
 
 def job_row(database: Database, job_id: str) -> Job:

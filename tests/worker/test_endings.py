@@ -1,6 +1,6 @@
 """Cancelled jobs whose trainer is gone: each is ended, whatever has become of its snapshot."""
 
-from app.jobs import history, queue, service
+from app.jobs import actions, history, queue
 from app.jobs.ledger import Place
 from app.jobs.queue import Claim
 from app.storage.blobs import Blobs
@@ -18,22 +18,22 @@ def cancelled(database: Database, blobs: Blobs, snapshot: bytes | None) -> Claim
         history.record(session, blobs, taken, place=place)
     who = principal(database)
     with database.writing() as session:
-        service.cancel(session, database, who, job_id)
+        actions.ask(session, database, blobs, who, job_id, "cancel")
     queue.free(database, "wrk_a", crashed=True)
-    (mine,) = queue.lapsed_cancellations(database)
+    (mine,) = queue.lapsed_stops(database, "wrk_b")
     return mine
 
 
 def test_without_a_snapshot_there_is_no_model(database: Database, blobs: Blobs) -> None:
     claim = cancelled(database, blobs, None)
-    endings.cancel(database, blobs, claim, 1.0)
+    endings.stop(database, blobs, claim, 1.0)
     row = job_row(database, claim.job_id)
     assert (row.status, row.model_id, row.lease_until) == ("cancelled", None, 0.0)
 
 
 def test_a_snapshot_that_cannot_be_read_ends_its_own_job_only(database: Database, blobs: Blobs) -> None:
     claim = cancelled(database, blobs, b"not a snapshot at all")
-    endings.cancel(database, blobs, claim, 1.0)
+    endings.stop(database, blobs, claim, 1.0)
     row = job_row(database, claim.job_id)
     assert (row.status, row.model_id) == ("cancelled", None)
-    endings.cancel(database, blobs, claim, 1.0)  # somebody else was quicker: nothing to do
+    endings.stop(database, blobs, claim, 1.0)  # somebody else was quicker: nothing to do

@@ -1,0 +1,113 @@
+"""What clients ask of jobs that are there: cancel, pause, resume, retry.
+
+Where a worker has to do with it, the job's row says what is wanted, and `history.record` how it comes out.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.errors import Gone
+from app.jobs import events, ledger
+from app.jobs.events import Entry
+from app.jobs.states import Action, State, require
+from app.keys.service import Principal
+from app.storage import lookup
+from app.storage.blobs import Blobs
+from app.storage.columns import now
+from app.storage.database import Database
+from app.storage.tables import Dataset, Job, Model
+
+
+def ask(
+    session: Session, database: Database, blobs: Blobs, principal: Principal, job_id: str, action: Action
+) -> bool:
+    """Do it, or let it be done by whoever trains the job. False when it is in force already.
+
+    Raises Conflict, naming what is allowed, where the job's state does not take the action; Gone where a job
+    cannot be tried again because its dataset was deleted.
+    """
+    job = lookup.get(session, Job, principal.project_id, job_id, "job_id", lock=True)
+    if _in_force(job, action):
+        if action == "pause":
+            job.paused_because = None  # it stays paused now, whatever becomes of the server's reason
+        return False
+    require(job.status, action)
+    if action == "resume":
+        entries = _resume(job)
+    elif action == "retry":
+        entries = [_retry(session, job)]
+    else:
+        entries = _stop(session, blobs, job, action)
+    session.flush()
+    events.append(session, job.id, entries)
+    session.refresh(job)
+    database.announce(session)
+    return True
+
+
+def _in_force(job: Job, action: Action) -> bool:
+    if action == "cancel":
+        return job.status in (State.CANCELLING, State.CANCELLED)
+    if action == "pause":
+        return job.status == State.PAUSED or (job.status == State.PAUSING and job.want == "pause")
+    waits_or_runs = job.status in (State.QUEUED, State.RUNNING)
+    if action == "retry":
+        return waits_or_runs and job.retries > 0
+    return waits_or_runs or (job.status == State.PAUSING and job.want == "run")
+
+
+def _stop(session: Session, blobs: Blobs, job: Job, action: Action) -> list[Entry]:
+    """Cancel or pause. A worker does it where there is something to stop, or a model to be made."""
+    job.want = action
+    if job.status == State.PAUSING and action == "pause":
+        return []  # it was to be resumed as soon as it had stopped
+    at_once = job.status == State.PAUSED or (job.status == State.QUEUED and _has_left_all(session, job))
+    if not at_once:
+        if action == "cancel":
+            job.status = State.CANCELLING
+            return [Entry("job.cancelling", "The job is asked to stop.")]
+        job.status = State.PAUSING
+        return [Entry("job.pausing", "The job is asked to pause.")]
+    job.paused_because = None
+    if action == "pause":
+        job.status = State.PAUSED
+        return [Entry("job.paused", "The job is paused.", {"model_id": job.model_id})]
+    model = None if job.model_id is None else session.get(Model, job.model_id)
+    job.status, job.finished_at = State.CANCELLED, now()
+    job.result = {
+        "epochs": job.epochs_completed,
+        "cost": None if model is None else model.cost,
+        "stop_reason": "cancelled",
+        "metrics": None if model is None else model.metrics or None,
+    }
+    ledger.drop(session, blobs, job.id)
+    return [Entry("job.cancelled", "The job was cancelled.", {"model_id": job.model_id, "error": None})]
+
+
+def _has_left_all(session: Session, job: Job) -> bool:
+    """Whether the job's model is what it would go on from, or there is nothing to make a model of."""
+    last = ledger.newest(session, job.id)
+    if last is None:
+        return True
+    left = sa.select(Model.id).where(
+        Model.id == job.model_id, Model.epoch == last.epoch, Model.sha256 == last.parameters_sha256
+    )
+    return session.scalar(left) is not None
+
+
+def _resume(job: Job) -> list[Entry]:
+    job.want = "run"
+    if job.status == State.PAUSING:
+        return []  # said when it has stopped
+    job.status, job.paused_because = State.QUEUED, None
+    return [Entry("job.resumed", "The job waits for a worker again.")]
+
+
+def _retry(session: Session, job: Job) -> Entry:
+    kept = sa.select(Dataset.id).where(Dataset.id == job.dataset_id).with_for_update()
+    if session.scalar(kept) is None:
+        raise Gone("The dataset of this job has been deleted: it cannot be tried again.")
+    job.status, job.want, job.crashes = State.QUEUED, "run", 0
+    job.error = job.result = job.finished_at = None
+    job.retries += 1
+    return Entry("job.queued", f"The job waits for a worker: retry {job.retries}.", {"retry": job.retries})
