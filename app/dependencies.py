@@ -22,6 +22,7 @@ from app.settings import Settings
 from app.storage.blobs import Blobs
 from app.storage.changes import Watch
 from app.storage.database import Database
+from app.storage.disk import Disk, is_full
 from app.storage.paging import Window
 
 
@@ -31,6 +32,7 @@ class State:
 
     settings: Settings
     database: Database
+    disk: Disk
     blobs: Blobs
     watch: Watch
     jail: Jail
@@ -97,6 +99,17 @@ def need_json(request: Request) -> None:
         raise UnsupportedMediaType("Send application/json.")
 
 
+def sent_bytes(request: Request) -> int:
+    """What the request says of its body's length; 0 where it says nothing."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else 0
+
+
+async def need_room(request: Request, state: StateDep) -> None:
+    """A dependency of what creates objects: raise DiskFull where the body would touch the disk's reserve."""
+    state.disk.require(sent_bytes(request))
+
+
 class StrictRequest(Request):
     """A request whose JSON is RFC 8259's, and nothing beyond it."""
 
@@ -107,7 +120,9 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that reads JSON strictly."""
+    """A route that reads JSON strictly. What has no body, as a deletion, is tried once more on a full disk
+    when the ballast has been given up for it.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         handler = super().get_route_handler()
@@ -115,6 +130,12 @@ class StrictRoute(APIRoute):
         async def strictly(request: Request) -> Response:
             if self.body_field is not None:
                 need_json(request)
+            try:
+                return await handler(StrictRequest(request.scope, request.receive))
+            except Exception as error:
+                bare = not sent_bytes(request) and "transfer-encoding" not in request.headers
+                if not (bare and is_full(error) and state_of(request).disk.drop_ballast()):
+                    raise
             return await handler(StrictRequest(request.scope, request.receive))
 
         return strictly

@@ -150,6 +150,26 @@ class Unavailable(ChainruleError):
         self.headers = {"Retry-After": str(retry_after)}
 
 
+class DiskFull(ChainruleError):
+    """There is not enough room on the server's disk."""
+
+    status = 507
+    code = "disk_full"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *faults: Fault,
+        free_bytes: int | None = None,
+        needed_bytes: int | None = None,
+    ) -> None:
+        if detail is None and free_bytes is not None:
+            detail = f"{free_bytes} bytes are free on the server's disk; this needs {needed_bytes}."
+        super().__init__(detail, *faults)
+        self.members = {"free_bytes": free_bytes, "needed_bytes": needed_bytes}
+        self.headers = {"Retry-After": "30"}
+
+
 class LeaseLost(ChainruleError):
     """The job was claimed by another worker: this one may write nothing more."""
 

@@ -19,6 +19,7 @@ from app.storage import migration
 from app.storage.blobs import Blobs
 from app.storage.changes import Watch
 from app.storage.database import Database
+from app.storage.disk import Disk
 
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
@@ -59,6 +60,8 @@ def prepare(settings: Settings, database: Database) -> None:
 
 
 def _state(settings: Settings, database: Database) -> State:
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    disk = Disk(settings.data_dir, settings.disk_reserve_bytes)
     blobs = Blobs(database, settings.data_dir / "blobs")
     limits = Limits(
         memory_bytes=settings.parse_memory_bytes,
@@ -72,10 +75,11 @@ def _state(settings: Settings, database: Database) -> State:
     return State(
         settings=settings,
         database=database,
+        disk=disk,
         blobs=blobs,
         watch=Watch(database),
         jail=jail,
-        uploads=Uploads(blobs, jail, settings.data_dir),
+        uploads=Uploads(blobs, jail, disk, settings.data_dir),
         authenticator=keys.Authenticator(database),
         warm=WarmModels(database, blobs),
     )

@@ -110,6 +110,7 @@ _REFUSALS: dict[str, Json] = {
     "415": refused("The Content-Type is not one that this path takes."),
     "422": refused("The request is well formed, but not right; errors say what is wrong, and where."),
     "503": {**refused("The server, or its database, cannot answer just now."), "headers": _RETRY},
+    "507": {**refused("There is not enough room on the server's disk."), "headers": _RETRY},
 }
 
 
@@ -136,15 +137,15 @@ def complete(document: Json, open_paths: Collection[str], *models: type[BaseMode
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
     for path, methods in document["paths"].items():
-        for operation in methods.values():
+        for method, operation in methods.items():
             if path not in open_paths:
                 operation["security"] = [{"key": []}]
-            _complete(operation, path)
+            _complete(operation, path, writes=method != "get")
 
 
-def _complete(operation: Json, path: str) -> None:
+def _complete(operation: Json, path: str, *, writes: bool) -> None:
     found = {status: _with_request_id(each) for status, each in operation["responses"].items()}
-    for status in _refusals(operation, path):
+    for status in [*_refusals(operation, path), *(["507"] if writes else [])]:
         found.setdefault(status, {"$ref": f"#/components/responses/{status}"})
     operation["responses"] = dict(sorted(found.items()))
 

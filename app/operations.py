@@ -12,7 +12,7 @@ import app
 from app.dependencies import PROBLEMS, State, StateDep, router
 from app.engine import fingerprint
 from app.errors import Unavailable
-from app.schemas import Answer, Fingerprint, Shape, Time
+from app.schemas import Answer, Fingerprint, Shape, Time, words
 from app.storage import migration
 from app.storage.columns import clock
 from app.storage.tables import Worker
@@ -35,6 +35,11 @@ class Ready(Answer):
     status: str = Field(description="ready, always: else the answer is a 503.", examples=["ready"])
     database: str = Field(description="ok, always: else the answer is a 503.", examples=["ok"])
     workers: int = Field(description="Workers that have been seen lately.", examples=[1])
+    disk: str = Field(
+        description="ok; or low: nothing new is taken, and jobs pause, until there is room again.",
+        examples=["ok"],
+        json_schema_extra=words(("ok", "low")),
+    )
 
 
 class LimitsAnswer(Answer):
@@ -107,7 +112,8 @@ async def readyz(
         raise Unavailable("The database did not answer within a second.") from None
     if workers and not live:
         raise Unavailable("No worker is alive.")
-    return {"status": "ready", "database": "ok", "workers": live}
+    disk = "low" if state.disk.is_low() else "ok"
+    return {"status": "ready", "database": "ok", "workers": live, "disk": disk}
 
 
 def _look(state: State) -> int:

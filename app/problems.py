@@ -14,6 +14,7 @@ from starlette.responses import Response
 from app import errors
 from app.errors import ChainruleError
 from app.storage.columns import to_json
+from app.storage.disk import is_full
 from app.validation import invalid
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ BY_STATUS: dict[int, type[ChainruleError]] = {
     415: errors.UnsupportedMediaType,
     422: errors.Invalid,
     503: errors.Unavailable,
+    507: errors.DiskFull,
 }
 
 
@@ -38,6 +40,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(SQLAlchemyError, _unexpected)
+    app.add_exception_handler(OSError, _unexpected)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -114,6 +117,9 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 
 def unexpected(error: Exception) -> ChainruleError:
     """What a client may know of an exception that is not ours; the log has the rest."""
+    if is_full(error):
+        log.warning("there is no room left: %s", type(error).__name__)
+        return errors.DiskFull("There is no room left on the server's disk.")
     if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
         log.warning("the database cannot be reached: %s", type(error).__name__)
         return errors.Unavailable("The database cannot be reached just now.")

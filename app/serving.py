@@ -3,11 +3,13 @@
 import asyncio
 import ipaddress
 import logging
+import math
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 from types import FrameType
 
 import uvicorn
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 8.0
 HOUSEKEEPING_SECONDS = 600.0
+SHORT_OF_ROOM_SECONDS = 10.0
+DISK_SECONDS = 1.0
 
 
 class RefusesToStart(Exception):
@@ -41,6 +45,7 @@ def surroundings(settings: Settings) -> Surroundings:
         slots=settings.workers,
         lease_seconds=settings.lease_seconds,
         snapshot_seconds=settings.snapshot_seconds,
+        disk_reserve_bytes=settings.disk_reserve_bytes,
     )
 
 
@@ -84,7 +89,9 @@ class Server(uvicorn.Server):
 
 
 class Housekeeping(threading.Thread):
-    """Takes away what nothing names and keys whose time is up, at the start and every ten minutes."""
+    """Takes away what nothing names and keys whose time is up, at the start and every ten minutes; where room
+    is short every ten seconds, and files of the last hour, too. Looks after the ballast.
+    """
 
     def __init__(self, state: State) -> None:
         super().__init__(name="housekeeping", daemon=True)
@@ -92,17 +99,25 @@ class Housekeeping(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
+        swept_at = -math.inf
         while True:
+            moment, low = time.monotonic(), self._state.disk.is_low()
             try:
-                state = self._state
-                state.blobs.sweep()
-                idempotency.sweep(state.database)
-                incoming = state.settings.data_dir / "incoming"
-                content.sweep(state.database, state.cache, incoming, GRACE_SECONDS)
+                self._state.disk.take_ballast()
+                if moment - swept_at >= (SHORT_OF_ROOM_SECONDS if low else HOUSEKEEPING_SECONDS):
+                    swept_at = moment
+                    self._sweep(SHORT_OF_ROOM_SECONDS if low else GRACE_SECONDS)
             except (SQLAlchemyError, OSError):
                 log.warning("housekeeping was put off", exc_info=True)
-            if self.over.wait(HOUSEKEEPING_SECONDS):
+            if self.over.wait(DISK_SECONDS):
                 return
+
+    def _sweep(self, grace_seconds: float) -> None:
+        state = self._state
+        state.blobs.sweep(grace_seconds)
+        idempotency.sweep(state.database)
+        incoming = state.settings.data_dir / "incoming"
+        content.sweep(state.database, state.cache, incoming, GRACE_SECONDS, grace_seconds)
 
 
 def serve(settings: Settings) -> None:

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     shutdown_seconds: float = Field(
         5.0, gt=0, le=60, description="How long open requests may go on after SIGTERM."
     )
+    disk_reserve_bytes: int | None = Field(
+        None, ge=0, description="Free bytes of the data directory's disk that nothing new may use."
+    )
     max_upload_bytes: int = Field(4 * 2**30, gt=0, description="Largest dataset upload, also expanded.")
     max_json_bytes: int = Field(
         64 * 2**20, gt=0, description="Largest JSON body with rows or parameters; others: 1 MiB."

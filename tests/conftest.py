@@ -31,12 +31,12 @@ def backend(request: pytest.FixtureRequest) -> str:
 def new_server(
     backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Server]]:
-    """Starts servers, each with a data directory and a database of its own."""
+    """Starts servers, each with a database of its own, and a data directory unless it is given one."""
     numbers = itertools.count(1)
     with ExitStack() as stack:
 
-        def start(**options: object) -> Server:
-            directory = tmp_path_factory.mktemp("server") / f"data{next(numbers)}"
+        def start(data_dir: Path | None = None, **options: object) -> Server:
+            directory = data_dir or tmp_path_factory.mktemp("server") / f"data{next(numbers)}"
             url = None
             if backend == "postgres":
                 url = request.getfixturevalue("postgres").new_database()

@@ -2,11 +2,21 @@
 
 from typing import Annotated, Any
 
-from fastapi import Path, Response
+from fastapi import Depends, Path, Response
 
 from app.architectures import service
 from app.architectures.schemas import ArchitectureAnswer, ArchitectureCreate
-from app.dependencies import OnceDep, PrincipalDep, StateDep, WindowDep, created, listed, rename, router
+from app.dependencies import (
+    OnceDep,
+    PrincipalDep,
+    StateDep,
+    WindowDep,
+    created,
+    listed,
+    need_room,
+    rename,
+    router,
+)
 from app.keys.idempotency import Answered
 from app.openapi import LABEL_FILTER, creates
 from app.schemas import Page, Renamed
@@ -43,6 +53,7 @@ def answer(row: Architecture) -> dict[str, Any]:
     response_model=ArchitectureAnswer,
     summary="Store an architecture",
     responses=creates(201, "It is stored."),
+    dependencies=[Depends(need_room)],
 )
 def create(body: ArchitectureCreate, state: StateDep, principal: PrincipalDep, once: OnceDep) -> Response:
     """Keep hidden layers and output activation for use in jobs."""

@@ -34,10 +34,13 @@ def keep_table(table: Path, cache_dir: Path, sha256: str) -> None:
     cache_dir.mkdir(parents=True, exist_ok=True)
     partial = place.with_suffix(f".{secrets.token_hex(4)}")
     try:
-        table.rename(partial)
-    except OSError:
-        partial.write_bytes(table.read_bytes())
-    os.replace(partial, place)
+        try:
+            table.rename(partial)
+        except OSError:
+            partial.write_bytes(table.read_bytes())
+        os.replace(partial, place)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def table_of(database: Database, blobs: Blobs, cache_dir: Path, dataset_id: str, sha256: str) -> Table:
@@ -67,16 +70,26 @@ def _rebuild(database: Database, blobs: Blobs, cache_dir: Path, dataset_id: str,
             jail.close()
 
 
-def sweep(database: Database, cache_dir: Path, incoming: Path, grace_seconds: float) -> None:
-    """Delete what the cache keeps of datasets that are gone, and leftovers of interrupted uploads."""
+def sweep(
+    database: Database,
+    cache_dir: Path,
+    incoming: Path,
+    grace_seconds: float,
+    table_grace_seconds: float | None = None,
+) -> None:
+    """Delete what the cache keeps of datasets that are gone, and leftovers of interrupted uploads.
+
+    They must be ``grace_seconds`` old; whole tables, which can be rebuilt, may have a shorter grace.
+    """
     old = time.time() - grace_seconds
+    old_table = old if table_grace_seconds is None else time.time() - table_grace_seconds
     with database.reading() as session:
         known = set(session.scalars(sa.select(Dataset.sha256)))
         known |= set(session.scalars(sa.select(Dataset.content)))
     leftovers = [path for path in cache_dir.glob("*") if path.name.partition(".")[0] not in known]
     for path in [*leftovers, *incoming.glob("*")]:
         with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_mtime >= old:
+            if path.stat().st_mtime >= (old_table if path.suffix == ".safetensors" else old):
                 continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

@@ -21,8 +21,11 @@ def source(session: Session, blobs: Blobs, cache_dir: Path, dataset: Dataset) ->
     place = cache_dir / f"{dataset.content}.parquet"
     if not place.exists():
         partial = place.with_suffix(f".{id(session):x}")
-        blobs.copy(session, dataset.content, partial)
-        partial.rename(place)
+        try:
+            blobs.copy(session, dataset.content, partial)
+            partial.rename(place)
+        finally:
+            partial.unlink(missing_ok=True)
     return place
 
 

@@ -4,8 +4,8 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+from fastapi import Depends, Query, Request, Response
 from fastapi import Path as PathParam
-from fastapi import Query, Request, Response
 from fastapi.responses import FileResponse
 from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
@@ -22,12 +22,14 @@ from app.dependencies import (
     created,
     listed,
     media_type,
+    need_room,
     rename,
     router,
 )
 from app.errors import Fault, Invalid, MalformedRequest, TooLarge, UnsupportedMediaType
 from app.openapi import LABEL_FILTER, creates, refused
 from app.schemas import Page, Renamed
+from app.storage.disk import Disk
 from app.storage.paging import page
 from app.storage.tables import Dataset
 
@@ -48,6 +50,7 @@ DatasetId = Annotated[
     response_model=DatasetAnswer,
     summary="Upload a dataset",
     responses=creates(201, "It is parsed and kept."),
+    dependencies=[Depends(need_room)],
     openapi_extra={"requestBody": UPLOAD_BODY},
 )
 async def create(
@@ -73,10 +76,10 @@ async def create(
             async with request.form(max_files=1, max_fields=10) as form:
                 name = _text(form, "name") or name
                 columns = service.corrections(_text(form, "columns"))
-                await run_in_threadpool(_save, form, upload)
+                await run_in_threadpool(_save, form, upload, state.disk)
         elif kind in RAW_TYPES:
             columns = {}
-            await _receive(request, upload, state.settings.max_upload_bytes)
+            await _receive(request, upload, state.settings.max_upload_bytes, state.disk)
         else:
             raise UnsupportedMediaType(f"Send multipart/form-data with a 'file', or {', '.join(RAW_TYPES)}.")
         sent = partial(service.as_sent, upload, name, columns)
@@ -101,24 +104,26 @@ def _text(form: FormData, name: str) -> str | None:
     return value
 
 
-def _save(form: FormData, upload: Path) -> None:
+def _save(form: FormData, upload: Path, disk: Disk) -> None:
     file = form.get("file")
     if not isinstance(file, UploadFile):
         message = "The form has no file in its part 'file'."
         raise Invalid(message, Fault("file", "missing_field", message, "curl -F file=@data.csv …"))
     with upload.open("wb") as target:
         while block := file.file.read(1 << 20):
+            disk.require(len(block))
             target.write(block)
 
 
-async def _receive(request: Request, upload: Path, most: int) -> None:
-    """Stream the body to a file, counting."""
+async def _receive(request: Request, upload: Path, most: int, disk: Disk) -> None:
+    """Stream the body to a file, counting, and with an eye on the room that is left."""
     received = 0
     with upload.open("wb") as target:
         async for block in request.stream():
             received += len(block)
             if received > most:
                 raise TooLarge(f"The upload is larger than {most} bytes.")
+            disk.require(len(block))
             target.write(block)  # a local file of the page cache: a hop to a thread would cost more
 
 

@@ -20,6 +20,7 @@ from app.keys.service import Principal
 from app.storage import lookup
 from app.storage.blobs import Blobs, Staged
 from app.storage.columns import new_id, now
+from app.storage.disk import Disk
 from app.storage.tables import Dataset, Job
 from app.validation import FAULT_LIMIT
 
@@ -31,7 +32,8 @@ _envelope = TypeAdapter(Envelope)
 class Uploads:
     """Turns received files into datasets."""
 
-    def __init__(self, blobs: Blobs, jail: Jail, data_dir: Path) -> None:
+    def __init__(self, blobs: Blobs, jail: Jail, disk: Disk, data_dir: Path) -> None:
+        self._disk = disk
         self._blobs = blobs
         self._jail = jail
         self._incoming = data_dir / "incoming"
@@ -45,10 +47,14 @@ class Uploads:
     def create(
         self, principal: Principal, upload: Path, name: str | None, columns: dict[str, Any], once: Once
     ) -> Answered:
-        """Parse the file and store it. Raises InvalidDataset, TooLarge, or Invalid for name and metadata."""
+        """Parse the file and store it. Raises InvalidDataset, TooLarge, or Invalid for name and metadata.
+
+        Raises DiskFull, and OSError, for want of room; nothing of it is left then.
+        """
         try:
             with tempfile.TemporaryDirectory(dir=self._incoming) as scratch:
                 parsed = self._jail.parse(upload, Path(scratch), ParseRequest(columns))
+                self._disk.require(parsed.parquet.stat().st_size)
                 envelope = _checked({"name": name} | parsed.envelope)
                 content = self._blobs.stage(parsed.parquet)
                 keep_table(parsed.table, self._cache, parsed.sha256)

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.datasets import content
@@ -15,6 +15,7 @@ from app.dependencies import (
     WindowDep,
     created,
     listed,
+    need_room,
     rename,
     router,
 )
@@ -40,6 +41,7 @@ routes = router("/v1/jobs", "jobs")
         **creates(202, "The job waits for a worker."),
         404: refused("There is no such dataset, architecture or model in this project; errors name which."),
     },
+    dependencies=[Depends(need_room)],
 )
 async def create(
     body: JobCreate, request: Request, state: StateDep, principal: PrincipalDep, once: OnceDep

@@ -16,6 +16,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app.storage.columns import to_json
+from app.storage.disk import is_full
 
 SAFE_WAL = (3, 51, 3)
 """Older SQLite can lose committed rows when a checkpoint races a commit: no WAL before this."""
@@ -39,12 +40,14 @@ class Database:
 
     ``url`` is ``sqlite:///path`` or ``postgresql://…``. ``nudge`` is called after every commit that
     announced something (see `announce`), so that a supervisor beside us looks at once.
+    ``relieve`` makes room on a full disk for what is `urgent`, and tells whether it could.
     """
 
     def __init__(self, url: str, pool_size: int = 20) -> None:
         self.url: URL = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.nudge: Callable[[], None] = lambda: None
+        self.relieve: Callable[[], bool] = lambda: False
         self._one_writer = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
         if self.is_sqlite:
             self._sqlite_module = _sqlite()
@@ -104,8 +107,10 @@ class Database:
         if announced:
             self.nudge()
 
-    def patiently(self, unit: Callable[[Session], Result], seconds: float) -> Result:
+    def patiently(self, unit: Callable[[Session], Result], seconds: float, *, urgent: bool = False) -> Result:
         """Run an idempotent unit of work in a transaction, again and again while the database is away.
+
+        A full disk is not waited for; where it is ``urgent``, the ballast goes first.
 
         A connection that is lost during COMMIT leaves it open whether the unit was done: the unit must
         come to the same end when it is run a second time.
@@ -115,8 +120,10 @@ class Database:
             try:
                 with self.writing() as session:
                     return unit(session)
-            except (OperationalError, InterfaceError):
-                if time.monotonic() + pause > until:
+            except (OperationalError, InterfaceError) as error:
+                if is_full(error) and urgent and self.relieve():
+                    continue
+                if is_full(error) or time.monotonic() + pause > until:
                     raise
                 time.sleep(pause)
                 pause = min(2 * pause, 1.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.storage.blobs import Blobs
 from app.storage.database import Database
+from app.storage.disk import Disk
 
 ONE_BLAS_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -24,9 +25,15 @@ class Surroundings:
     slots: int
     lease_seconds: float
     snapshot_seconds: float
+    disk_reserve_bytes: int | None
 
     def database(self) -> Database:
-        return Database(self.url, pool_size=2)
+        database = Database(self.url, pool_size=2)
+        database.relieve = self.disk().drop_ballast
+        return database
+
+    def disk(self) -> Disk:
+        return Disk(self.data_dir, self.disk_reserve_bytes)
 
     def blobs(self, database: Database) -> Blobs:
         return Blobs(database, self.data_dir / "blobs")
