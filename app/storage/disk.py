@@ -9,7 +9,6 @@ import errno
 import logging
 import os
 import secrets
-import time
 from pathlib import Path
 
 import psycopg
@@ -22,7 +21,6 @@ log = logging.getLogger(__name__)
 LEAST_RESERVE, MOST_RESERVE = 256 * 2**20, 2**30
 RESERVE_SHARE = 100
 BALLAST_BYTES = 16 * 2**20
-LOOK_SECONDS = 0.25
 
 SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_SHMSIZE = 13, 778, 4874
 """SQLite says FULL where the disk is, IOERR_WRITE where a quota is used up, SHMSIZE for its shared index."""
@@ -43,16 +41,14 @@ class Disk:
             share = size.f_blocks * size.f_frsize // RESERVE_SHARE
             reserve_bytes = min(max(share, LEAST_RESERVE), MOST_RESERVE)
         self.reserve_bytes = reserve_bytes
-        self._looked_at, self._free, self._was_low = -LOOK_SECONDS, 0, False
+        self._was_low = False
 
     def free(self) -> int:
-        """Bytes that may still be written, as of a quarter of a second ago at most."""
-        moment = time.monotonic()
-        if moment - self._looked_at >= LOOK_SECONDS:
-            found = os.statvfs(self._directory)
-            self._free, self._looked_at = found.f_bavail * found.f_frsize, moment
-            self._tell()
-        return self._free
+        """Bytes that may still be written. Asking takes a microsecond or two."""
+        found = os.statvfs(self._directory)
+        free = found.f_bavail * found.f_frsize
+        self._tell(free)
+        return free
 
     def is_low(self) -> bool:
         """Whether nothing new is taken for want of room."""
@@ -92,12 +88,12 @@ class Disk:
         log.warning("the disk is full: the ballast was given up, so that deletions go through")
         return True
 
-    def _tell(self) -> None:
-        low = self._free < self.reserve_bytes
+    def _tell(self, free: int) -> None:
+        low = free < self.reserve_bytes
         if low != self._was_low:
             self._was_low = low
             level, word = (logging.WARNING, "low") if low else (logging.INFO, "enough again")
-            log.log(level, "room on the disk is %s: %d bytes are free", word, self._free)
+            log.log(level, "room on the disk is %s: %d bytes are free", word, free)
 
 
 def is_full(error: BaseException) -> bool:

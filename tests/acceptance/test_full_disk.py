@@ -81,7 +81,9 @@ def test_an_upload_that_does_not_fit_leaves_nothing(small_server: Server, place:
     try:
         body = b"a,b\n" + b"1.25,2.5\n" * (8 * MIB // 9)
         content = body if told else (body[first : first + MIB] for first in range(0, len(body), MIB))
-        refused(client.post("/v1/datasets", content=content, headers={"Content-Type": "text/csv"}))
+        headers = {"Content-Type": "text/csv"}
+        problem = refused(client.post("/v1/datasets", content=content, headers=headers))
+        assert problem["free_bytes"] > RESERVE - MIB  # refused before it had eaten the reserve
         assert not list((small_server.data_dir / "incoming").iterdir())
         assert free(place) > RESERVE - 2 * MIB
     finally:

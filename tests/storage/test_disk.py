@@ -24,11 +24,6 @@ def place(tmp_path: Path) -> object:
         yield found
 
 
-@pytest.fixture(autouse=True)
-def look_always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disks, "LOOK_SECONDS", 0.0)
-
-
 @pytest.mark.parametrize(("size", "reserve"), [(2**30, 256), (60 * 2**30, 614), (2**42, 1024)])
 def test_the_reserve_follows_from_the_size_of_the_disk(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int, reserve: int
