@@ -54,7 +54,6 @@ def upgrade() -> None:
         sa.Column("location", sa.String(), nullable=True),
         sa.Column("body", sa.String(), nullable=False),
         sa.Column("kept_until", sa.Double(), nullable=False),
-        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_idempotency_keys_project_id")),
         sa.PrimaryKeyConstraint("project_id", "route", "key", name=op.f("pk_idempotency_keys")),
     )
     op.create_index(op.f("ix_idempotency_keys_kept_until"), "idempotency_keys", ["kept_until"])

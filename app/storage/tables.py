@@ -256,12 +256,15 @@ class Worker(Table):
 
 class IdempotencyKey(Table):
     """The first answer to a creating request, written with what it created; ``kept_until`` is on the
-    database's clock."""
+    database's clock.
+
+    ``project_id`` is no foreign key: that would lock the project's row before those who count its jobs do.
+    """
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (sa.Index(None, "kept_until"),)
 
-    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
+    project_id: Mapped[str] = mapped_column(primary_key=True)
     route: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     request_sha256: Mapped[str]

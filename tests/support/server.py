@@ -137,6 +137,11 @@ class Server:
         kill(*processes)
         self._forget()
 
+    def kill_api(self) -> None:
+        """SIGKILL to the API alone; the supervisor beside it sees that, hands its jobs back and goes."""
+        kill(psutil.Process(self.process.pid))
+        self._forget()
+
     def stop(self, patience: float = 20.0) -> int:
         """SIGTERM; the exit code."""
         self.process.terminate()
