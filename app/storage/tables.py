@@ -256,10 +256,7 @@ class Worker(Table):
 
 class IdempotencyKey(Table):
     """The first answer to a creating request, written with what it created; ``kept_until`` is on the
-    database's clock.
-
-    ``project_id`` is no foreign key: that would lock the project's row before those who count its jobs do.
-    """
+    database's clock. No foreign key: it would lock the project before those who count its jobs do."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (sa.Index(None, "kept_until"),)
