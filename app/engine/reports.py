@@ -58,7 +58,8 @@ class Finished:
 
     ``cost`` is J of (6) at ``parameters`` over the training data, ``data_cost`` its first term, and
     ``validation_cost`` the first term on the validation split. ``best_epoch`` is None without early stopping.
-    ``converged``: L-BFGS met its tolerance, or can find no lower cost.
+    ``converged``: L-BFGS met its tolerance, or can find no lower cost. ``snapshot()``: the state that the run
+    ended in, which is not that of ``parameters`` where those are an earlier epoch's; as in Progress.
     """
 
     stop_reason: StopReason
@@ -67,6 +68,7 @@ class Finished:
     cost: float
     data_cost: float
     validation_cost: float | None
+    snapshot: Callable[[], Snapshot]
 
 
 class Diverged(Exception):

@@ -60,8 +60,8 @@ class _Run:
         self.moves = 0
         self.end: Finished | None = None
         stops = plan.early_stopping is not None and self.best.stops(plan.early_stopping)
-        done = stops or snapshot.converged or self.epoch >= plan.epochs or self.is_out_of_time(0.0)
-        self.over = self.way.step == 0 and done
+        done = stops or snapshot.converged or self.epoch >= plan.epochs
+        self.over = (self.way.step == 0 and done) or self.is_out_of_time(0.0)
 
     def reports(self) -> Iterator[Progress | Epoch | Finished]:
         self.descent.lanes.fork()
@@ -92,7 +92,8 @@ class _Run:
                 raise self.diverged(started)
             elapsed = perf_counter() - started
             if self.is_out_of_time(elapsed):
-                self.end_with(started)
+                self.sums.seconds += elapsed
+                self.end_with(perf_counter())
                 return
             if elapsed >= self.plan.progress_seconds:
                 self.sums.seconds += elapsed
@@ -213,6 +214,7 @@ class _Run:
             cost=data_cost + 0.5 * plan.lambda_ * parameters.squared_weights(),
             data_cost=data_cost,
             validation_cost=validation_cost,
+            snapshot=partial(self.snapshot, self.moves, self.epoch, self.point),
         )
 
     def stop_reason(self) -> StopReason:

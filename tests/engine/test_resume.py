@@ -80,9 +80,9 @@ def test_stopping_at_every_report_in_turn_changes_no_bit(batch_size: int) -> Non
     plan = dataclasses.replace(one_plan(), batch_size=batch_size, metric="accuracy")
     straight = [facts(report) for report in engine.train(engine.Snapshot.start(plan), data(), plan)]
     for done, report in enumerate(engine.train(engine.Snapshot.start(plan), data(), plan), 1):
-        if not isinstance(report, engine.Finished):
-            snapshot = stored(report.snapshot(), plan)
-            assert [facts(later) for later in engine.train(snapshot, data(), plan)] == straight[done:]
+        snapshot = stored(report.snapshot(), plan)
+        later = [facts(each) for each in engine.train(snapshot, data(), plan)]
+        assert later == (straight[done:] or straight[-1:])
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,32 @@ def test_a_snapshot_taken_too_late_is_refused() -> None:
     next(reports)
     with pytest.raises(RuntimeError, match="before the run goes on"):
         first.snapshot()
+
+
+@pytest.mark.parametrize("batch_size", [4, 60])
+@pytest.mark.parametrize("restore", [False, True])
+def test_the_end_has_the_state_that_the_run_ended_in(batch_size: int, restore: bool) -> None:
+    stopping = engine.EarlyStopping(patience=1, min_delta=1.0, restore_best_weights=restore)
+    plan = dataclasses.replace(one_plan(), batch_size=batch_size, epochs=5, early_stopping=stopping)
+    reports = engine.train(engine.Snapshot.start(plan), data(), plan)
+    snapshots = [(report, report.snapshot()) for report in reports]
+    (_, last), (end, at_the_end) = snapshots[-2:]
+    assert (last.epoch, last.step) == (at_the_end.epoch, at_the_end.step) == (2, 0)
+    assert last.parameters.sha256() == at_the_end.parameters.sha256()
+    assert isinstance(end, engine.Finished)
+    assert (end.parameters.sha256() == last.parameters.sha256()) is not restore
+    earlier = snapshots[-3][0]
+    with pytest.raises(RuntimeError, match="before the run goes on"):
+        earlier.snapshot()
+
+
+def test_a_run_that_ran_out_of_time_inside_an_epoch_is_over() -> None:
+    plan = dataclasses.replace(one_plan(), time_budget=1e-9)
+    (end,) = engine.train(engine.Snapshot.start(plan), data(), plan)
+    snapshot = end.snapshot()
+    assert (snapshot.epoch, snapshot.step) == (0, 3)
+    (again,) = engine.train(stored(snapshot, plan), data(), plan)
+    assert facts(again) == facts(end)
 
 
 def test_a_snapshot_is_not_changed_by_the_run_it_came_from_or_started() -> None:
