@@ -15,6 +15,7 @@ from app import strict_json
 from app.datasets.jail import Jail
 from app.datasets.service import Uploads
 from app.errors import Fault, InFlight, Invalid, UnsupportedMediaType
+from app.following.service import Following
 from app.keys.idempotency import Answered, Once
 from app.keys.service import Authenticator, Principal
 from app.schemas import Renamed
@@ -39,6 +40,7 @@ class State:
     uploads: Uploads
     authenticator: Authenticator
     warm: Any
+    following: Following
     in_flight: set[tuple[str, str, str]] = field(default_factory=set)
 
     @property

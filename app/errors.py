@@ -139,6 +139,17 @@ class InvalidDataset(Invalid):
     code = "invalid_dataset"
 
 
+class TooManyStreams(ChainruleError):
+    """As many streams and waiting requests are open as this server holds."""
+
+    status = 429
+    code = "too_many_streams"
+
+    def __init__(self, detail: str | None = None, *faults: Fault, retry_after: int = 5) -> None:
+        super().__init__(detail, *faults)
+        self.headers = {"Retry-After": str(retry_after)}
+
+
 class Unavailable(ChainruleError):
     """The service cannot answer just now."""
 

@@ -10,6 +10,7 @@ from app import openapi, problems, routes
 from app.datasets.jail import Jail, Limits
 from app.datasets.service import Uploads
 from app.dependencies import State
+from app.following.service import Following
 from app.gate import OPEN_PATHS, Gate
 from app.keys import service as keys
 from app.models.warm import WarmModels
@@ -30,6 +31,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         yield
         state.watch.stop()
+        state.following.close()
         state.watch.close()
         state.jail.close()
 
@@ -72,14 +74,16 @@ def _state(settings: Settings, database: Database) -> State:
         max_expanded_bytes=settings.max_upload_bytes,
     )
     jail = Jail(limits)
+    watch, authenticator = Watch(database), keys.Authenticator(database)
     return State(
         settings=settings,
         database=database,
         disk=disk,
         blobs=blobs,
-        watch=Watch(database),
+        watch=watch,
         jail=jail,
         uploads=Uploads(blobs, jail, disk, settings.data_dir),
-        authenticator=keys.Authenticator(database),
+        authenticator=authenticator,
         warm=WarmModels(database, blobs),
+        following=Following(database, watch, authenticator, settings),
     )

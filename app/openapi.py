@@ -65,7 +65,7 @@ LABEL_FILTER: Json = {
 """For `openapi_extra` of a list: a filter whose name no signature can have."""
 
 _PROBLEM: Json = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_RETRY: Json = {
+RETRY: Json = {
     "Retry-After": {
         "description": "Seconds to wait before asking again.",
         "schema": {"type": "integer", "examples": [1]},
@@ -92,7 +92,7 @@ def creates(status: int, description: str) -> dict[int | str, Json]:
     """The answers of a POST that takes an Idempotency-Key: ``status`` with the object, and 409."""
     return {
         status: {"description": description, "headers": {**LOCATION, **_REPLAYED}},
-        409: {**refused("A request with this Idempotency-Key is being answered."), "headers": _RETRY},
+        409: {**refused("A request with this Idempotency-Key is being answered."), "headers": RETRY},
     }
 
 
@@ -109,8 +109,8 @@ _REFUSALS: dict[str, Json] = {
     "413": refused("The body is larger than this path takes, or has more rows."),
     "415": refused("The Content-Type is not one that this path takes."),
     "422": refused("The request is well formed, but not right; errors say what is wrong, and where."),
-    "503": {**refused("The server, or its database, cannot answer just now."), "headers": _RETRY},
-    "507": {**refused("There is not enough room on the server's disk."), "headers": _RETRY},
+    "503": {**refused("The server, or its database, cannot answer just now."), "headers": RETRY},
+    "507": {**refused("There is not enough room on the server's disk."), "headers": RETRY},
 }
 
 

@@ -30,6 +30,7 @@ def include(application: FastAPI, settings: Settings) -> None:
     """Add them all; uploads may be larger than any other body."""
     # Itself and first: an included router matches twice, and so does every one before it.
     application.router.routes.extend(predictions.routes.routes)
+    application.router.routes.extend(following.polled_routes.routes)
     for each in ROUTERS:
         limit = settings.max_upload_bytes if each is datasets.routes else settings.max_json_bytes
         application.include_router(each, max_body_size=limit)

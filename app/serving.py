@@ -14,6 +14,7 @@ from types import FrameType
 
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.datasets import content
 from app.dependencies import State
@@ -64,6 +65,14 @@ def check_exposure(settings: Settings) -> None:
             f"{settings.host} is public and this server speaks plain HTTP: put it behind a TLS proxy "
             "and say --insecure-http."
         )
+
+
+class Protocol(HttpToolsProtocol):
+    """Tells the application how to cut a connection off: to close it would wait for what it has not taken."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"]["abort"] = self.transport.abort
 
 
 class Server(uvicorn.Server):
@@ -134,6 +143,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         access_log=False,
         log_level="warning",
+        http=Protocol,
         lifespan="on",
         ws="none",
         server_header=False,

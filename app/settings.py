@@ -48,6 +48,11 @@ class Settings(BaseSettings):
         64 * 2**20, gt=0, description="Largest JSON body with rows or parameters; others: 1 MiB."
     )
     max_wait_seconds: float = Field(60.0, gt=0, description="Upper limit of ?wait=.")
+    max_streams: int = Field(1_000, gt=0, description="Most event streams and held ?wait= requests at once.")
+    max_streams_per_key: int = Field(250, gt=0, description="Most of them with one API key.")
+    stream_stall_seconds: float = Field(
+        10.0, gt=0, description="A stream whose client takes nothing for so long is cut off."
+    )
     max_columns: int = Field(5_000, gt=0, description="Most columns of a dataset.")
     max_hidden_layers: int = Field(64, gt=0, description="Most hidden layers of an architecture.")
     max_units: int = Field(65_536, gt=0, description="Most units of a layer.")

@@ -44,7 +44,7 @@ NOT_FOR_THE_API = {("serving", "worker"), ("cli", "worker")}
 FRAMEWORK = {"main", "routes", "problems", "dependencies", "operations", "*.router"}
 ALLOWED: dict[str, set[str]] = {
     "fastapi": FRAMEWORK,
-    "starlette": FRAMEWORK | {"gate", "models.warm"},
+    "starlette": FRAMEWORK | {"gate", "models.warm", "following.stream"},
     "uvicorn": {"serving"},
     "typer": {"cli"},
     "polars": {"datasets"},

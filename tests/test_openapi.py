@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from app import routes
+from app.following import router as following
 from app.gate import OPEN_PATHS
 from app.main import create_app, prepare
 from app.predictions import router as predictions
@@ -121,7 +122,11 @@ def test_it_is_openapi_whose_references_lead_somewhere(document: Json) -> None:
 
 
 def test_every_route_is_in_it(document: Json) -> None:
-    written = [route for router in (*routes.ROUTERS, predictions.routes) for route in router.routes]
+    written = [
+        route
+        for router in (*routes.ROUTERS, predictions.routes, following.polled_routes)
+        for route in router.routes
+    ]
     assert len(written) > 30
     for route in written:
         assert isinstance(route, APIRoute)
@@ -176,7 +181,7 @@ def test_every_operation_says_what_it_does_and_answers(document: Json) -> None:
                 assert schema == {"schema": {"$ref": "#/components/schemas/Problem"}}
             if status in ("201", "202"):
                 assert "Location" in response["headers"], (name, status)
-            assert ("content" in response) == (status != "204"), (name, status)
+            assert ("content" in response) == (status not in ("204", "304")), (name, status)
 
 
 def test_every_operation_has_the_problems_that_it_may_meet(document: Json) -> None:

@@ -1,41 +1,79 @@
 """Reading a job, and following its events as a list or as a stream."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import Header, Query, Request
-from fastapi.sse import EventSourceResponse, format_sse_event
-from starlette.concurrency import run_in_threadpool
+from fastapi import Header, Query, Request, Response
 
-from app.dependencies import JobId, PrincipalDep, State, StateDep, router
-from app.errors import NotFound
-from app.jobs import events, service
+from app.dependencies import JobId, PrincipalDep, StateDep, StrictRoute, principal_of, router, state_of
+from app.following.records import Record
+from app.following.stream import EventStream
 from app.jobs.answers import EVENT_STREAM, EventAnswer, JobAnswer
-from app.jobs.states import AT_REST, TERMINAL
-from app.keys.service import Principal
+from app.openapi import RETRY, refused
 from app.schemas import Page
 
-routes = router("/v1/jobs", "jobs")
+JOB_ID_LENGTH = 64
 
 Wait = Annotated[
     float,
     Query(ge=0, le=3600, allow_inf_nan=False, description="Most seconds to wait.", examples=[30]),
 ]
 
-LOOK_SECONDS = 1.0
-"""How often to look without a hint that something has changed."""
-
-EVENTS_AT_ONCE = 100
-PING_SECONDS = 15.0
-
-
-def _job(state: State, principal: Principal, job_id: str) -> dict[str, Any]:
-    with state.database.reading() as session:
-        return service.answer(session, service.get(session, principal, job_id))
+ETAG: dict[str, Any] = {
+    "ETag": {
+        "description": "Names this state of the job, for If-None-Match.",
+        "schema": {"type": "string", "examples": ['"5f2c9a7e41d0b8836ce1f0945f2c9a7e"']},
+    }
+}
+TOO_MANY = {**refused("As many streams and waiting requests are open as there may be."), "headers": RETRY}
 
 
-@routes.get("/{job_id}", response_model=JobAnswer, summary="Read a job", response_description="The job.")
+class PolledRoute(StrictRoute):
+    """A job's own route: a bare GET, which is what pollers send, goes past FastAPI's machinery."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        whole = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            job_id = request.path_params["job_id"]
+            if request.scope["query_string"] or len(job_id) > JOB_ID_LENGTH:
+                return await whole(request)
+            principal = principal_of(request)
+            principal.need("read")
+            record = await state_of(request).following.records.get(principal, job_id)
+            return _answer(record, request.headers.get("if-none-match"))
+
+        return handler
+
+
+routes = router("/v1/jobs", "jobs")
+polled_routes = router("/v1/jobs", "jobs")
+polled_routes.route_class = PolledRoute
+
+
+def _answer(record: Record, known: str | None) -> Response:
+    """The job, or 304 where the client's own copy, by its ETag, is as good."""
+    headers = {"etag": record.etag, "cache-control": "private, no-cache"}
+    if known is not None and _names(known, record.etag):
+        return Response(status_code=304, headers=headers)
+    return Response(record.body, media_type="application/json", headers=headers)
+
+
+def _names(known: str, etag: str) -> bool:
+    return known.strip() == "*" or etag in (each.strip().removeprefix("W/") for each in known.split(","))
+
+
+@polled_routes.get(
+    "/{job_id}",
+    response_model=JobAnswer,
+    summary="Read a job",
+    response_description="The job.",
+    responses={
+        200: {"headers": ETAG},
+        304: {"description": "The job is as If-None-Match says.", "headers": ETAG},
+        429: TOO_MANY,
+    },
+)
 async def read(
     job_id: JobId,
     state: StateDep,
@@ -45,44 +83,18 @@ async def read(
         Literal["change", "terminal"],
         Query(description="What ?wait= waits for: another status, or the job's end.", examples=["terminal"]),
     ] = "change",
-) -> dict[str, Any]:
+    if_none_match: Annotated[
+        str | None,
+        Header(
+            description="ETags of answers that the client has.",
+            examples=['"5f2c9a7e41d0b8836ce1f0945f2c9a7e"'],
+        ),
+    ] = None,
+) -> Response:
     """The job. With ?wait= the answer comes when the status changes, at once if it is terminal or paused."""
-    deadline = asyncio.get_running_loop().time() + min(wait, state.settings.max_wait_seconds)
-    version = state.watch.version
-    job = await run_in_threadpool(_job, state, principal, job_id)
-    first = job["status"]
-    while job["status"] not in AT_REST and (wait_for == "terminal" or job["status"] == first):
-        left = deadline - asyncio.get_running_loop().time()
-        if left <= 0 or state.watch.stopped:
-            break
-        await state.watch.after(version, min(left, LOOK_SECONDS))
-        version = state.watch.version
-        job = await run_in_threadpool(_job, state, principal, job_id)
-    return job
-
-
-def _events(
-    state: State, principal: Principal, job_id: str, after: int, limit: int
-) -> tuple[list[Any], bool]:
-    """Events behind ``after``, and whether the job can have no more."""
-    with state.database.reading() as session:
-        job = service.get(session, principal, job_id)
-        found = events.after(session, job_id, after, limit)
-        last = found[-1]["seq"] if found else after
-        return found, job.status in TERMINAL and last >= job.event_count
-
-
-async def _next_events(
-    state: State, principal: Principal, job_id: str, after: int, limit: int, seconds: float
-) -> tuple[list[Any], bool]:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        version = state.watch.version
-        found, over = await run_in_threadpool(_events, state, principal, job_id, after, limit)
-        left = deadline - asyncio.get_running_loop().time()
-        if found or over or left <= 0 or state.watch.stopped:
-            return found, over
-        await state.watch.after(version, min(left, LOOK_SECONDS))
+    seconds = min(wait, state.settings.max_wait_seconds)
+    record = await state.following.changed(principal, job_id, wait_for == "terminal", seconds)
+    return _answer(record, if_none_match)
 
 
 @routes.get(
@@ -90,7 +102,7 @@ async def _next_events(
     summary="Follow the job",
     response_model=Page[EventAnswer],
     response_description="A page of events, oldest first, ids are sequence numbers; or a stream of them.",
-    responses={200: {"content": EVENT_STREAM}},
+    responses={200: {"content": EVENT_STREAM}, 429: TOO_MANY},
 )
 async def follow(
     job_id: JobId,
@@ -105,7 +117,7 @@ async def follow(
     last_event_id: Annotated[
         str | None, Header(description="Where a stream goes on: a sequence number.", examples=["3"])
     ] = None,
-) -> Any:
+) -> Response:
     """The job's events as a list; with ?wait= the answer comes when there is one.
 
     With ``Accept: text/event-stream`` they come as a stream: ``id`` is the sequence number, ``event`` the
@@ -114,28 +126,12 @@ async def follow(
     if "text/event-stream" in request.headers.get("accept", ""):
         if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():
             after = min(int(last_event_id[:16]), 2**53)
-        await run_in_threadpool(_job, state, principal, job_id)
-        headers = {"X-Accel-Buffering": "no"}
-        return EventSourceResponse(_stream(state, principal, job_id, after), headers=headers)
+        await state.following.records.get(principal, job_id)
+        return EventStream(state.following, principal, job_id, after)
     seconds = min(wait, state.settings.max_wait_seconds)
-    found, over = await _next_events(state, principal, job_id, after, limit, seconds)
-    first, last = (found[0]["seq"], found[-1]["seq"]) if found else (None, None)
-    return {"data": found, "first_id": first, "last_id": last, "has_more": len(found) == limit and not over}
-
-
-async def _stream(state: State, principal: Principal, job_id: str, after: int) -> AsyncIterator[bytes]:
-    """Server-sent events until the job can have no more, or the server stops. Holds no session."""
-    over = False
-    while not over and not state.watch.stopped:
-        try:
-            found, over = await _next_events(state, principal, job_id, after, EVENTS_AT_ONCE, PING_SECONDS)
-        except NotFound:  # deleted while it was followed
-            break
-        if not found and not over:
-            yield format_sse_event(comment="ping")
-        for event in found:
-            after = event["seq"]
-            data = EventAnswer.model_validate(event).model_dump_json()
-            yield format_sse_event(data_str=data, event=event["type"], id=str(after))
-    if not state.watch.stopped:
-        yield format_sse_event(data_str="{}", event="end")
+    frames, over = await state.following.events(principal, job_id, after, limit, seconds)
+    first, last = (frames[0].seq, frames[-1].seq) if frames else ("null", "null")
+    more = "true" if len(frames) == limit and not over else "false"
+    data = b",".join(each.json for each in frames)
+    ends = f'"first_id":{first},"last_id":{last},"has_more":{more}'.encode()
+    return Response(b'{"object":"list","data":[%b],%b}' % (data, ends), media_type="application/json")

@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -158,3 +158,9 @@ class Authenticator:
             self._seen.clear()
         self._seen[token, project] = (time.monotonic() + FRESH_SECONDS, principal)
         return principal
+
+    def standing(self, key_ids: Collection[str]) -> set[str]:
+        """Those of the keys that are neither expired nor revoked now."""
+        valid = sa.and_(Key.revoked_at.is_(None), sa.or_(Key.expires_at.is_(None), Key.expires_at > now()))
+        with self._database.reading() as session:
+            return set(session.scalars(sa.select(Key.id).where(Key.id.in_(key_ids), valid)))

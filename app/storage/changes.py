@@ -21,6 +21,7 @@ class Changes:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._connection: Any = None
+        self._connections = 0
         self._version: int | None = None
         self._retry_at = 0.0
 
@@ -37,9 +38,16 @@ class Changes:
             return True
 
     @property
-    def connected(self) -> bool:
-        """Whether `poll` returns at once; the first time it connects, which may take seconds."""
-        return self._connection is not None
+    def at_once(self) -> bool:
+        """Whether `poll` returns at once: to connect to a server takes longer than to open a file."""
+        return self._database.is_sqlite or self._connection is not None
+
+    @property
+    def mark(self) -> tuple[int, int] | None:
+        """SQLite: equal after two polls only if nothing was committed in between. None: nobody can tell."""
+        if self._version is None or self._connection is None:
+            return None
+        return self._connections, self._version
 
     def fileno(self) -> int | None:
         """A descriptor to wait on beside others (Postgres only)."""
@@ -58,6 +66,7 @@ class Changes:
             pooled = self._database.engine.raw_connection()
             self._connection = pooled.dbapi_connection
             pooled.detach()
+            self._connections += 1  # each counts versions in its own way
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
         changed: bool = version != self._version
         self._version = version
@@ -83,15 +92,16 @@ class Watch:
 
     def __init__(self, database: Database) -> None:
         self._changes = Changes(database)
+        self._exact = database.is_sqlite
         self._waiting = 0
         self._changed = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
-        self._stopped = False
+        self._stop = asyncio.Event()
         self.version = 0
 
     async def after(self, version: int, seconds: float) -> None:
         """Return when something has changed since ``version``, or after ``seconds``, or at `stop`."""
-        if self.version != version or self._stopped:
+        if self.version != version or self.stopped:
             return
         self._waiting += 1
         if self._looking is None or self._looking.done():
@@ -102,29 +112,48 @@ class Watch:
         finally:
             self._waiting -= 1
 
+    def mark(self) -> tuple[int, int] | None:
+        """What was read after this is still so for as long as this stays equal; 5 µs.
+
+        Every commit counts, those of this process too. None on Postgres, whose hints come late, or when the
+        file cannot be opened: then only reading tells.
+        """
+        if not self._exact:
+            return None
+        if self._changes.poll():
+            self.wake()
+        return self._changes.mark
+
     @property
     def stopped(self) -> bool:
-        return self._stopped
+        return self._stop.is_set()
+
+    async def stopping(self, seconds: float) -> bool:
+        """Return after so many seconds, or at `stop`, which is told by True."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        return self.stopped
 
     def stop(self) -> None:
         """Wake everybody, for good: the server is going away."""
-        self._stopped = True
-        self._wake()
+        self._stop.set()
+        self.wake()
 
     def close(self) -> None:
         self._changes.close()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have everybody look again."""
         self.version += 1
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def _look(self) -> None:
         pause = 0.001
-        while self._waiting and not self._stopped:
-            connected = self._changes.connected
-            if self._changes.poll() if connected else await asyncio.to_thread(self._changes.poll):
-                self._wake()
+        while self._waiting and not self.stopped:
+            at_once = self._changes.at_once
+            if self._changes.poll() if at_once else await asyncio.to_thread(self._changes.poll):
+                self.wake()
                 pause = 0.001
             pause = min(pause * 1.2, 0.02)  # a short job is seen at once, a long one costs little
             await asyncio.sleep(pause)

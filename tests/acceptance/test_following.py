@@ -46,14 +46,14 @@ def cancelled(client: httpx.Client, job: Json) -> Json:
 
 
 def stream(lines: Iterator[str]) -> Iterator[Json]:
-    """Server-sent events as the standard reads them; comments are dropped."""
+    """Server-sent events as the standard reads them; comments and ``retry`` are dropped."""
     event: Json = {}
     for line in lines:
         if not line:
             if event:
                 yield event
             event = {}
-        elif not line.startswith(":"):
+        elif not line.startswith((":", "retry: ")):
             name, _, value = line.partition(": ")
             assert name in ("id", "event", "data"), line
             assert name not in event
