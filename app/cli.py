@@ -92,7 +92,7 @@ def migrate(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
 
     settings = _settings(data_dir=data_dir, database_url=database_url)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = Database(settings.url)
+    database = Database(settings.url, patience=None)  # a large table takes its time
     migration.upgrade(database)
     typer.echo(f"The schema is at revision {migration.current(database)}.")
 

@@ -6,14 +6,14 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app import errors
 from app.errors import ChainruleError
 from app.storage.columns import to_json
+from app.storage.database import is_away
 from app.storage.disk import is_full
 from app.validation import invalid
 
@@ -120,7 +120,7 @@ def unexpected(error: Exception) -> ChainruleError:
     if is_full(error):
         log.warning("there is no room left: %s", type(error).__name__)
         return errors.DiskFull("There is no room left on the server's disk.")
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
+    if is_away(error):
         log.warning("the database cannot be reached: %s", type(error).__name__)
         return errors.Unavailable("The database cannot be reached just now.")
     log.error("unexpected error", exc_info=error)

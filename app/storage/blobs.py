@@ -23,6 +23,7 @@ from app.storage.tables import Blob, BlobChunk, Dataset, Job, Model, Snapshot
 
 IN_ROW = 256 * 1024
 CHUNK = 4 * 2**20
+CHUNKS_AT_ONCE = 64
 GRACE_SECONDS = 3600.0
 
 
@@ -111,7 +112,7 @@ class Blobs:
             return
         session.execute(sa.delete(Blob).where(Blob.sha256 == sha256))
         if not self.database.is_sqlite:
-            session.execute(sa.delete(BlobChunk).where(BlobChunk.sha256 == sha256))
+            _delete_chunks(session, sha256)
 
     def sweep(self, grace_seconds: float = GRACE_SECONDS) -> int:
         """Delete large blobs that no row names and that nothing has staged lately; return how many.
@@ -146,7 +147,7 @@ class Blobs:
             with self.database.writing() as session:
                 self._lock(session, sha256)
                 if session.get(Blob, sha256) is None:
-                    session.execute(sa.delete(BlobChunk).where(BlobChunk.sha256 == sha256))
+                    _delete_chunks(session, sha256)
                     deleted += 1
         return deleted
 
@@ -206,6 +207,14 @@ def _write_chunks(session: Session, sha256: str, chunks: Iterable[bytes]) -> Non
     for number, chunk in enumerate(chunks):
         row = {"sha256": sha256, "number": number, "data": chunk}
         session.execute(postgresql.insert(BlobChunk).values(row).on_conflict_do_nothing())
+
+
+def _delete_chunks(session: Session, sha256: str) -> None:
+    """In parts, each of which ends within the time that one statement has."""
+    last = session.scalar(sa.select(sa.func.max(BlobChunk.number)).where(BlobChunk.sha256 == sha256))
+    for start in range(0, 0 if last is None else last + 1, CHUNKS_AT_ONCE):
+        part = BlobChunk.number.between(start, start + CHUNKS_AT_ONCE - 1)
+        session.execute(sa.delete(BlobChunk).where(BlobChunk.sha256 == sha256, part))
 
 
 def _again(staged: Staged) -> Iterator[bytes]:

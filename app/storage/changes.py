@@ -6,9 +6,7 @@ import logging
 import time
 from typing import Any
 
-import psycopg
-
-from app.storage.database import CHANNEL, Database
+from app.storage.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +21,7 @@ class Changes:
         self._connection: Any = None
         self._connections = 0
         self._version: int | None = None
+        self._losses = 0
         self._retry_at = 0.0
 
     def poll(self) -> bool:
@@ -40,7 +39,7 @@ class Changes:
     @property
     def at_once(self) -> bool:
         """Whether `poll` returns at once: to connect to a server takes longer than to open a file."""
-        return self._database.is_sqlite or self._connection is not None
+        return self._database.is_sqlite or self._listens
 
     @property
     def mark(self) -> tuple[int, int] | None:
@@ -72,13 +71,16 @@ class Changes:
         self._version = version
         return changed
 
+    @property
+    def _listens(self) -> bool:
+        return self._connection is not None and self._losses == self._database.losses
+
     def _postgres(self) -> bool:
-        if self._connection is None:
-            url = self._database.url.set(drivername="postgresql")
-            self._connection = psycopg.connect(
-                url.render_as_string(hide_password=False), autocommit=True, connect_timeout=5
-            )
-            self._connection.execute(f"LISTEN {CHANNEL}")
+        if not self._listens:
+            # One who only listens does not notice that nobody speaks any more: others have.
+            self.close()
+            self._losses = self._database.losses
+            self._connection = self._database.listener()
             return True
         return any(list(self._connection.notifies(timeout=0)))
 

@@ -31,7 +31,10 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
 
 
 class clock(FunctionElement[float]):  # noqa: N801 (reads as the SQL function that it is)
-    """Seconds since 1970 on the database's own clock: the only one that leases go by."""
+    """Seconds since 1970 on the database's own clock: the only one that leases go by.
+
+    Postgres's is its server's, which may be set. SQLite's is its host's, and is not: see `hostclock`.
+    """
 
     type = sa.Double()
     inherit_cache = True
@@ -39,7 +42,7 @@ class clock(FunctionElement[float]):  # noqa: N801 (reads as the SQL function th
 
 @compiles(clock, "sqlite")
 def _sqlite_clock(*_: object, **__: object) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+    return "chainrule_clock()"
 
 
 @compiles(clock, "postgresql")

@@ -1,6 +1,7 @@
 """One engine per URL; ``reading()`` and ``writing()`` transactions on SQLite and Postgres alike."""
 
 import contextlib
+import random
 import sqlite3
 import threading
 import time
@@ -12,18 +13,35 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from app.storage.columns import to_json
 from app.storage.disk import is_full
+from app.storage.hostclock import host_clock
 
 SAFE_WAL = (3, 51, 3)
 """Older SQLite can lose committed rows when a checkpoint races a commit: no WAL before this."""
 
 CHANNEL = "chainrule"
 
+STATEMENT_SECONDS = 5.0
+IDLE_SECONDS = 15.0
+POOL_SECONDS = 4.0
+
 Result = TypeVar("Result")
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database, and not what it was asked for, is at fault: the same may succeed in a while."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    # What ended a session, or finds itself on a server that has become a standby, has other classes.
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or state in ("25006", "25P03")
 
 
 def _sqlite() -> ModuleType:
@@ -41,16 +59,28 @@ class Database:
     ``url`` is ``sqlite:///path`` or ``postgresql://…``. ``nudge`` is called after every commit that
     announced something (see `announce`), so that a supervisor beside us looks at once.
     ``relieve`` makes room on a full disk for what is `urgent`, and tells whether it could.
+
+    On Postgres a statement that takes longer than ``patience`` seconds fails (None: it may take any time),
+    and a transaction that does nothing for ``idle_seconds`` is ended. ``losses`` counts lost connections.
     """
 
-    def __init__(self, url: str, pool_size: int = 20) -> None:
+    def __init__(
+        self,
+        url: str,
+        pool_size: int = 20,
+        patience: float | None = STATEMENT_SECONDS,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
         self.url: URL = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.nudge: Callable[[], None] = lambda: None
         self.relieve: Callable[[], bool] = lambda: False
+        self.losses = 0
         self._one_writer = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._watching: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         if self.is_sqlite:
             self._sqlite_module = _sqlite()
+            self._clock: Callable[[], float] | None = None
             self.engine = sa.create_engine(
                 self.url,
                 module=self._sqlite_module,
@@ -62,16 +92,24 @@ class Database:
             event.listen(self.engine, "connect", self._prepare)
             event.listen(self.engine, "begin", _begin)
         else:
+            from app.storage import postgres  # who uses SQLite has no need of the driver
+
             self.url = self.url.set(drivername="postgresql+psycopg")
+            bare, self._parameters = postgres.options(self.url, patience, idle_seconds)
+            self._patience = patience
+            self._watching = postgres.Breaker().watching
             self.engine = sa.create_engine(
-                self.url,
+                bare,
                 json_serializer=to_json,
                 hide_parameters=True,  # users' values are not for the log
                 pool_size=pool_size,
                 max_overflow=pool_size,
+                pool_timeout=POOL_SECONDS,
                 pool_pre_ping=True,
-                connect_args={"connect_timeout": 5},
+                connect_args=self._parameters,
             )
+            event.listen(self.engine, "do_connect", self._connect)
+            event.listen(self.engine, "invalidate", self._count_loss)
         self._writer = self.engine.execution_options(writing=True)
 
     @property
@@ -79,7 +117,29 @@ class Database:
         """SQLite's file."""
         return Path(self.url.database) if self.is_sqlite and self.url.database else None
 
+    def _connect(self, _dialect: object, _record: object, arguments: Any, parameters: Any) -> Any:
+        from app.storage.postgres import Connection
+
+        connection = Connection.connect(*arguments, **parameters)
+        connection.patience = self._patience
+        return connection
+
+    def _count_loss(self, *_: object) -> None:
+        self.losses += 1
+
+    def listener(self) -> Any:
+        """A Postgres connection of its own, outside of the pool, that hears what is announced."""
+        arguments, parameters = self.engine.dialect.create_connect_args(self.engine.url)
+        connection = self._connect(None, None, arguments, {**parameters, **self._parameters})
+        connection.autocommit = True
+        connection.execute(f"LISTEN {CHANNEL}")
+        return connection
+
     def _prepare(self, connection: Any, _record: object) -> None:
+        if self._clock is None:
+            assert self.path is not None
+            self._clock = host_clock(self.path.with_name(f"{self.path.name}-clock"))
+        connection.create_function("chainrule_clock", 0, self._clock)
         connection.isolation_level = None  # BEGIN is ours: see _begin
         wal = self._sqlite_module.sqlite_version_info >= SAFE_WAL
         for pragma in (
@@ -94,13 +154,17 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
         """For reading; rolled back at the end. One view on SQLite, each statement's own on Postgres."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with self._watching(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:
         """One transaction: committed when the block ends, rolled back when it raises."""
-        with self._one_writer, Session(self._writer, expire_on_commit=False) as session:
+        with (
+            self._watching(),
+            self._one_writer,
+            Session(self._writer, expire_on_commit=False) as session,
+        ):
             with session.begin():
                 yield session
             announced = session.info.get("announced")
@@ -120,13 +184,13 @@ class Database:
             try:
                 with self.writing() as session:
                     return unit(session)
-            except (OperationalError, InterfaceError) as error:
+            except SQLAlchemyError as error:
                 if is_full(error) and urgent and self.relieve():
                     continue
-                if is_full(error) or time.monotonic() + pause > until:
+                if is_full(error) or not is_away(error) or time.monotonic() + pause > until:
                     raise
-                time.sleep(pause)
-                pause = min(2 * pause, 1.0)
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (those who failed together try apart)
+            pause = min(2 * pause, 1.0)
 
     def claim_lock(self, session: Session) -> None:
         """Let one transaction at a time go on (SQLite's writer lock does so by itself)."""

@@ -18,6 +18,10 @@ ONE_BLAS_THREAD = {
 """Two BLAS threads round differently than one: the same bits everywhere need one."""
 
 
+LEAST_SECONDS = 2.0
+"""However short the lease: a busy host may need as long for a statement."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     url: str
@@ -28,7 +32,11 @@ class Surroundings:
     disk_reserve_bytes: int | None
 
     def database(self) -> Database:
-        database = Database(self.url, pool_size=2)
+        """For one process of a worker: it must learn of a lost connection while it still has its lease, and
+        not keep the locks of a transaction for longer than that."""
+        lease = self.lease_seconds
+        patience, idle = max(LEAST_SECONDS, lease / 3), max(LEAST_SECONDS, lease / 2)
+        database = Database(self.url, 2, patience, idle)
         database.relieve = self.disk().drop_ballast
         return database
 
