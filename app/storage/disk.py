@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 LEAST_RESERVE, MOST_RESERVE = 256 * 2**20, 2**30
 RESERVE_SHARE = 100
 BALLAST_BYTES = 16 * 2**20
+LEAST_MARGIN = 2**20
 
 SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_SHMSIZE = 13, 778, 4874
 """SQLite says FULL where the disk is, IOERR_WRITE where a quota is used up, SHMSIZE for its shared index."""
@@ -53,6 +54,10 @@ class Disk:
     def is_low(self) -> bool:
         """Whether nothing new is taken for want of room."""
         return self.free() < self.reserve_bytes
+
+    def is_roomy(self) -> bool:
+        """Whether there is so much room that what was held up may go on, and not be held up again at once."""
+        return self.free() >= self.reserve_bytes + max(self.reserve_bytes // 4, LEAST_MARGIN)
 
     def require(self, size: int = 0) -> None:
         """Raise DiskFull unless ``size`` bytes can be written without touching the reserve."""

@@ -9,10 +9,12 @@ from app.errors import LeaseLost
 from app.jobs import history, ledger, snapshots
 from app.jobs.history import Ending
 from app.jobs.queue import Claim
+from app.jobs.states import State
 from app.models import records
 from app.models.records import Trained
 from app.storage.blobs import Blobs
 from app.storage.database import Database
+from app.storage.disk import is_full
 from app.storage.tables import Job, Snapshot
 
 log = logging.getLogger(__name__)
@@ -21,17 +23,14 @@ log = logging.getLogger(__name__)
 def stop(database: Database, blobs: Blobs, claim: Claim, patience: float) -> None:
     """Cancel or pause the claimed job, as was asked, at its last snapshot.
 
-    That becomes its model; without a snapshot there is none.
+    That becomes its model; without a snapshot there is none. Where there is no room for a model, a job is
+    paused without one, and OSError or OperationalError raised of one that is to be cancelled: it is tried
+    again later, since its snapshot goes when it ends.
     """
     with database.reading() as session:
         job = session.get_one(Job, claim.job_id)
         stored = ledger.newest(session, claim.job_id)
-    model = None
-    try:
-        if stored is not None:
-            model = _left(database, blobs, job, stored)
-    except Exception:  # one snapshot that cannot be read must not cost everybody their worker
-        log.exception("job %s stops without a model", job.id)
+    model = None if stored is None else _model(database, blobs, job, stored)
     result = {
         "epochs": job.epochs_completed,
         "cost": None,
@@ -46,9 +45,23 @@ def stop(database: Database, blobs: Blobs, claim: Claim, patience: float) -> Non
         history.record(session, blobs, claim, end=ending)
 
     try:
-        database.patiently(unit, patience)
+        database.patiently(unit, patience, urgent=True)
     except LeaseLost:
         return
+
+
+def _model(database: Database, blobs: Blobs, job: Job, stored: Snapshot) -> Trained | None:
+    while True:
+        try:
+            return _left(database, blobs, job, stored)
+        except Exception as error:  # one snapshot that cannot be read must not cost everybody their worker
+            full = is_full(error)
+            if full and database.relieve():
+                continue
+            if full and job.status == State.CANCELLING:
+                raise
+            log.exception("job %s stops without a model", job.id)
+            return None
 
 
 def _left(database: Database, blobs: Blobs, job: Job, stored: Snapshot) -> Trained:

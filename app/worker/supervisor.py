@@ -15,10 +15,11 @@ from typing import IO, Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.jobs import queue
+from app.jobs import holds, queue
 from app.jobs.queue import Claim
 from app.storage.changes import Changes
 from app.storage.columns import clock, now
+from app.storage.disk import is_full
 from app.storage.tables import Worker
 from app.worker import endings
 from app.worker.slots import Slot
@@ -42,9 +43,11 @@ class Supervisor:
         self.nudges = nudges
         self.database = surroundings.database()
         self.blobs = surroundings.blobs(self.database)
+        self.disk = surroundings.disk()
         self.changes = Changes(self.database)
         self.slots = [Slot(surroundings) for _ in range(surroundings.slots)]
         self.stopping = False
+        self.trouble = ""
         self.beat_due = 0.0
         self.beaten_at = time.monotonic()
         self.lock: IO[str] | None = None
@@ -86,9 +89,12 @@ class Supervisor:
     def _database_may_be_away(self) -> Iterator[None]:
         try:
             yield
+            self.trouble = ""
         except Exception as error:  # whatever it is, the other slots' jobs must not pay for it
-            if isinstance(error, SQLAlchemyError):
-                log.warning("the database cannot be reached: %s", type(error).__name__)
+            if is_full(error):
+                self._warn("there is no room left on the disk: nothing can be written")
+            elif isinstance(error, SQLAlchemyError):
+                self._warn(f"the database cannot be reached: {type(error).__name__}")
             else:
                 log.exception("the supervisor goes on after an unexpected condition")
             if time.monotonic() - self.beaten_at > self.surroundings.lease_seconds * 2 / 3:
@@ -96,6 +102,12 @@ class Supervisor:
                     if slot.claim is not None:
                         slot.restart()
             time.sleep(LOOK_SECONDS)
+
+    def _warn(self, trouble: str) -> None:
+        """Once, for as long as it lasts."""
+        if trouble != self.trouble:
+            self.trouble = trouble
+            log.warning(trouble)
 
     def _wait(self) -> None:
         """Until a trainer speaks or dies, somebody nudges us, or it is time to look anyway."""
@@ -143,6 +155,8 @@ class Supervisor:
             self._beat()
             self.beat_due = moment + BEAT_SECONDS
             self._free_the_dead()
+            if not self.database.is_sqlite or self.disk.is_roomy():
+                holds.resume(self.database)
         elif changed or self.nudges is not None:
             self._look_for_wishes()
         if beats or changed or self.nudges is not None:

@@ -13,8 +13,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from app.engine import Diverged, Epoch, Finished, LaneLost, Parameters, Progress, Snapshot, train
-from app.errors import ChainruleError, LeaseLost
-from app.jobs import history, snapshots
+from app.errors import ChainruleError, DiskFull, LeaseLost
+from app.jobs import history, holds, snapshots
 from app.jobs.history import Ending
 from app.jobs.ledger import Place
 from app.jobs.queue import Claim
@@ -23,6 +23,7 @@ from app.models import records
 from app.models.records import Trained
 from app.storage.blobs import Blobs
 from app.storage.database import Database
+from app.storage.disk import is_full
 from app.worker.material import Materials, Run
 from app.worker.surroundings import Surroundings, die_with_parent
 
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.25
 AWAY_SECONDS = 1.0
+HELD_UP_SECONDS = 2.0
+HELD_UP_ELSEWHERE_SECONDS = 30.0
+"""Of a disk that is not ours, as Postgres's, nobody can say how full it is: the job itself tries again."""
 SNAPSHOT_SHARE = 50
 """Writing snapshots takes at most one part in so many of the training time."""
 
@@ -75,6 +79,7 @@ class Trainer:
         self.claim = claim
         self.patience = surroundings.lease_seconds
         self.snapshot_seconds = surroundings.snapshot_seconds
+        self.disk = surroundings.disk()
         self.wish = wish
         self.rows: list[dict[str, Any]] = []
         self.epochs = 0  # in the job's history, written or about to be
@@ -90,7 +95,9 @@ class Trainer:
             raise  # a part of this process is dead, and the supervisor knows what to do when all of it is
         except MemoryError:
             return self._fail("out_of_memory", "The job needs more memory than this worker has.")
-        except (OperationalError, InterfaceError, OSError):
+        except (OperationalError, InterfaceError, OSError, DiskFull) as error:
+            if is_full(error):
+                return self._hold_up()
             log.exception("job %s waits: the database or the disk is away", self.claim.job_id)
             time.sleep(AWAY_SECONDS)
             return "released"
@@ -123,6 +130,8 @@ class Trainer:
                 if wish in (Wish.CANCEL, Wish.PAUSE):
                     return self._stop(run, report.snapshot(), keep=wish == Wish.PAUSE)
                 moment = time.monotonic()
+                if moment >= min(flush_due, snapshot_due) and self.database.is_sqlite:
+                    self.disk.require()
                 if wish == Wish.RELEASE or moment >= snapshot_due:
                     self._write_snapshot(run, report)
                     flush_due = time.monotonic() + FLUSH_SECONDS
@@ -133,6 +142,25 @@ class Trainer:
                 if wish == Wish.RELEASE:
                     return "released"
         raise AssertionError("training ended without an end")
+
+    def _hold_up(self) -> str:
+        """Pause the job until there is room; where even that cannot be written, let its lease run out."""
+        seconds = HELD_UP_SECONDS if self.database.is_sqlite else HELD_UP_ELSEWHERE_SECONDS
+        message = "The server's disk is full: the job goes on from its last snapshot when there is room."
+
+        def unit(session: Session) -> None:
+            self.database.announce(session)
+            holds.pause(session, self.claim, message, seconds)
+
+        try:
+            self.database.patiently(unit, self.patience, urgent=True)
+        except LeaseLost:
+            return "lost"
+        except (OperationalError, InterfaceError):
+            log.warning("job %s waits: there is no room even to say so", self.claim.job_id)
+            time.sleep(AWAY_SECONDS)
+            return "released"
+        return "finished"
 
     def _say_that_it_moved(self, run: Run) -> None:
         def unit(session: Session) -> None:
@@ -223,6 +251,8 @@ class Trainer:
             self._write(end=Ending(State.FAILED, None, error))
         except LeaseLost:
             return "lost"
+        except (OperationalError, InterfaceError):
+            return "released"  # it fails the next time, too
         return "finished"
 
     def _write(self, **what: Any) -> None:

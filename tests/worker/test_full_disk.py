@@ -1,0 +1,125 @@
+"""A trainer whose database, or whose disk, takes nothing more."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from app.jobs import history, holds, queue
+from app.jobs.queue import Claim
+from app.storage.blobs import Blobs
+from app.storage.database import Database
+from app.storage.tables import Job
+from app.worker import trainer
+from app.worker.material import Materials
+from app.worker.surroundings import Surroundings
+from app.worker.trainer import Trainer, Wish
+from tests.support.rows import TRAINING, add_job, event_types, job_row
+
+
+@pytest.fixture
+def surroundings(database: Database, tmp_path: Path) -> Surroundings:
+    url = database.url.render_as_string(hide_password=False)
+    return Surroundings(url, tmp_path, 1, lease_seconds=5.0, snapshot_seconds=0.01, disk_reserve_bytes=0)
+
+
+def claimed(database: Database) -> Claim:
+    add_job(database, training={**TRAINING, "epochs": 300, "batch_size": 1})
+    (taken,) = queue.claim(database, "wrk_a", 1, 30.0)
+    return taken
+
+
+def run(
+    database: Database, blobs: Blobs, materials: Materials, surroundings: Surroundings
+) -> tuple[str, Job]:
+    claim = claimed(database)
+    word = Trainer(database, blobs, claim, surroundings, lambda: Wish.GO_ON).run(materials)
+    return word, job_row(database, claim.job_id)
+
+
+FULL = {
+    "postgres": OperationalError("", None, psycopg.errors.DiskFull("could not extend file")),
+    "disk": OSError(errno.ENOSPC, "No space left on device"),
+    "quota": OSError(errno.EDQUOT, "Disk quota exceeded"),
+}
+
+
+@pytest.mark.parametrize("error", FULL.values(), ids=FULL.keys())
+def test_it_pauses_its_job_with_a_reason_and_the_job_goes_on_later(
+    error: Exception,
+    database: Database,
+    blobs: Blobs,
+    materials: Materials,
+    surroundings: Surroundings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, calls = history.record, []
+
+    def record(*arguments: Any, **more: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise error
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(history, "record", record)
+    word, job = run(database, blobs, materials, surroundings)
+    assert (word, job.status, job.worker_id) == ("finished", "paused", None)
+    assert job.paused_because is not None
+    assert job.paused_because["code"] == "disk_full"
+    assert event_types(database, job.id)[-1] == "job.paused"
+    monkeypatch.undo()
+    assert holds.resume(database) == 0  # not yet
+    with database.writing() as session:
+        session.execute(sa.update(Job).values(lease_until=1.0))
+    assert holds.resume(database) == 1
+    (again,) = queue.claim(database, "wrk_b", 1, 30.0)
+    assert Trainer(database, blobs, again, surroundings, lambda: Wish.GO_ON).run(materials) == "finished"
+    row = job_row(database, job.id)
+    assert (row.status, row.crashes, row.paused_because) == ("succeeded", 0, None)
+
+
+def test_where_not_even_that_can_be_written_the_lease_runs_out(
+    database: Database,
+    blobs: Blobs,
+    materials: Materials,
+    surroundings: Surroundings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nothing(*_: Any, **__: Any) -> Any:
+        raise FULL["postgres"]
+
+    monkeypatch.setattr(history, "record", nothing)
+    monkeypatch.setattr(holds, "pause", nothing)
+    monkeypatch.setattr(trainer, "AWAY_SECONDS", 0.0)
+    word, job = run(database, blobs, materials, surroundings)
+    assert (word, job.status, job.paused_because) == ("released", "running", None)
+
+
+def test_a_failure_that_cannot_be_written_leaves_the_trainer_alive(
+    database: Database,
+    blobs: Blobs,
+    materials: Materials,
+    surroundings: Surroundings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(_: Claim) -> Any:
+        raise ValueError("something else")
+
+    def nothing(*_: Any, **__: Any) -> Any:
+        raise FULL["postgres"]
+
+    monkeypatch.setattr(history, "record", nothing)
+    monkeypatch.setattr(materials, "load", fails)
+    assert run(database, blobs, materials, surroundings)[0] == "released"
+
+
+def test_a_reserve_that_is_touched_pauses_the_job_of_a_disk_of_ours(
+    database: Database, blobs: Blobs, materials: Materials, surroundings: Surroundings, tmp_path: Path
+) -> None:
+    scarce = Surroundings(surroundings.url, tmp_path, 1, 5.0, 0.01, disk_reserve_bytes=2**60)
+    word, job = run(database, blobs, materials, scarce)
+    assert (word, job.status) == ("finished", "paused" if database.is_sqlite else "succeeded")
