@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -92,8 +93,12 @@ def sparkline(costs: list[float], width: int = 32) -> str:
 def main() -> None:
     print("starting chainrule-server on SQLite, in a temporary directory")
     with running_server() as client:
-        with (HERE / "penguins.csv").open("rb") as file:
-            dataset = answer(client.post("/v1/datasets", files={"file": file}, data={"name": "penguins"}))
+        penguins = {"file": (HERE / "penguins.csv").read_bytes()}
+        key = {
+            "Idempotency-Key": str(uuid4())
+        }  # should the answer get lost: sent again, it makes no second one
+        sent: Any = {"files": penguins, "data": {"name": "penguins"}, "headers": key}
+        dataset = answer(client.post("/v1/datasets", **sent))
         print(f"uploaded penguins.csv: {dataset['row_count']} rows, {len(dataset['columns'])} columns")
 
         architecture = answer(client.post("/v1/architectures", json=ARCHITECTURE))

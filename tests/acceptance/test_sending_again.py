@@ -124,7 +124,10 @@ def test_another_project_and_another_path_know_nothing_of_the_key(
 
 def test_order_space_and_boundary_do_not_matter(client: httpx.Client, dataset: str, key: str) -> None:
     kind = {"Content-Type": "application/json"}
-    texts = ('{"layers": [{"units": 3, "dropout": 0}]}', '{"layers":[{"dropout":0.0,"units":3}]}')
+    texts = (
+        '{"layers": [{"units": 3, "dropout": 0}], "metadata": {"a": "1", "b": "2"}}',
+        '{"metadata":{"b":"2","a":"1"},"layers":[{"dropout":0.0,"units":3}]}',
+    )
     first, again = (post(client, "/v1/architectures", key, {"content": each}, **kind) for each in texts)
     assert first.content == again.content
     sent, _ = bodies(dataset)["/v1/datasets"]
