@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     max_hidden_layers: int = Field(64, gt=0, description="Most hidden layers of an architecture.")
     max_units: int = Field(65_536, gt=0, description="Most units of a layer.")
     max_parameters: int = Field(50_000_000, gt=0, description="Most weights and biases of a network.")
+    max_kept_bytes: int = Field(
+        2**30, ge=0, description="Most bytes that the snapshots which a job keeps may take."
+    )
     max_threads: int = Field(
         default_factory=lambda: min(256, os.cpu_count() or 1),
         ge=1,

@@ -18,6 +18,7 @@ from app.schemas import (
     Shape,
     Time,
     Warned,
+    word_or,
     words,
 )
 
@@ -52,6 +53,9 @@ class ResolvedTraining(Training):
     leaves: int = Field(
         description="The fixed parts that a step is cut into: they decide the last bits, and threads do not.",
         examples=[1],
+    )
+    keep_epochs: word_or(Literal["powers_of_two", "last", "all"], list[int]) = Field(  # type: ignore[valid-type]
+        description="The epochs whose snapshots stay, beside the last.", examples=["powers_of_two"]
     )
 
 

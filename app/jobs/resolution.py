@@ -10,6 +10,7 @@ from app.datasets import roles
 from app.datasets.encoding import Task
 from app.engine import allowed, automatic_initialization, leaves_for
 from app.errors import Fault, Invalid
+from app.jobs import keeping
 from app.jobs.options import Survey, reckoned, resolve_options, resolve_threads, with_preset
 from app.jobs.schemas import JobCreate, Training
 from app.settings import Settings
@@ -84,7 +85,10 @@ def resolve(
     leaves = 1
     if not faults:
         size = trained if options["batch_size"] == "full" else min(options["batch_size"], trained)
-        leaves = leaves_for(to_engine(network), size)
+        engine_network = to_engine(network)
+        leaves = leaves_for(engine_network, size)
+        parts = engine_network.parameter_count, settings.max_kept_bytes
+        options["keep_epochs"] = keeping.resolve(options, *parts, faults, warnings)
     options |= {"threads": resolve_threads(training.threads, leaves, settings, faults), "leaves": leaves}
     if faults:
         raise _refused(faults)

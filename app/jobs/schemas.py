@@ -116,6 +116,16 @@ class Training(Request):
         "its trainer slots; 1 where a step is too small to be shared.",
         examples=[1],
     )
+    keep_epochs: word_or(  # type: ignore[valid-type]
+        Literal["auto", "powers_of_two", "last", "all"],
+        Annotated[list[Annotated[int, Field(ge=1, le=10_000_000)]], Field(min_length=1, max_length=1000)],
+    ) = Field(
+        "auto",
+        description="The epochs whose snapshots stay when newer ones are written; the last one always stays. "
+        "powers_of_two: 1, 2, 4, 8, …; or a list of epochs. auto: powers_of_two, or last where they would "
+        "take more room than this server gives a job.",
+        examples=["powers_of_two"],
+    )
 
     @model_validator(mode="before")
     @classmethod

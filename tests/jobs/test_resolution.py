@@ -271,6 +271,17 @@ def test_threads_are_a_slots_share_of_the_cores_where_a_step_has_parts() -> None
     assert found.training["threads"] == 1
 
 
+def test_snapshots_are_kept_as_there_is_room_for_them() -> None:
+    assert resolved().training["keep_epochs"] == "powers_of_two"
+    assert resolved(training={"keep_epochs": [7, 3]}).training["keep_epochs"] == [3, 7]
+    tight = LIMITS.model_copy(update={"max_kept_bytes": 20_000})
+    found = resolved(settings=tight)
+    assert found.training["keep_epochs"] == "last"
+    assert [each["code"] for each in found.warnings] == ["only_last_kept"]
+    assert refused(training={"keep_epochs": "powers_of_two"}, settings=tight) == {"training.keep_epochs"}
+    assert refused(training={"keep_epochs": [201]}) == {"training.keep_epochs"}
+
+
 def test_threads_that_are_asked_for_are_taken_up_to_a_limit() -> None:
     assert resolved(training={"threads": 4}).training["threads"] == 4
     assert refused(training={"threads": 5}) == {"training.threads"}

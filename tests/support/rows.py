@@ -40,6 +40,7 @@ TRAINING: dict[str, Any] = {
     "dtype": "float32",
     "threads": 1,
     "leaves": 1,
+    "keep_epochs": "powers_of_two",
 }
 ARCHITECTURE: dict[str, Any] = {
     "inputs": 2,
