@@ -1,7 +1,8 @@
 """The queue: one claim transaction, leases on the database's clock, a fence that grows with each claim."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -16,6 +17,9 @@ from app.storage.tables import Event, Job, Snapshot, Worker, core
 
 POISON = 3
 """A job that takes its trainer down this often without a new snapshot in between has failed."""
+
+LONGEST_LEASE = 600.0
+"""As ``CHAINRULE_LEASE_SECONDS`` allows it."""
 
 STOP_SECONDS = 60.0
 """Time to stop a job at its last snapshot in place of a worker that has gone."""
@@ -50,7 +54,9 @@ _running = (
     .group_by(_jobs.c.project_id)
     .subquery()
 )
-_lapsed = sa.and_(_jobs.c.status == State.RUNNING, _jobs.c.lease_until < clock())
+# The end of a lease further away than any lease is long was set before the database's clock was put back.
+_over = sa.or_(_jobs.c.lease_until < clock(), _jobs.c.lease_until > clock() + LONGEST_LEASE + 1)
+_lapsed = sa.and_(_jobs.c.status == State.RUNNING, _over)
 WAITING = sa.select(sa.exists().where(sa.or_(_jobs.c.status == State.QUEUED, _lapsed)))
 NEXT = (
     sa.select(_queued.c.id)
@@ -147,11 +153,21 @@ def _take(session: Session, worker_id: str, lease_seconds: float) -> Claim | Non
 
 
 def heartbeat(
-    database: Database, worker_id: str, claims: Sequence[Claim], lease_seconds: float
+    database: Database,
+    worker_id: str,
+    claims: Sequence[Claim],
+    lease_seconds: float,
+    described: Mapping[str, object] | None = None,
 ) -> dict[str, str]:
-    """Renew the leases; return what is wanted of each job that is still ours, by its id."""
+    """Renew the leases; return what is wanted of each job that is still ours, by its id.
+
+    ``described`` are the other columns of the worker's row, for when there is none, or none any more.
+    """
     with database.writing() as session:
-        session.execute(BEAT, {"worker": worker_id, "busy_slots": len(claims)})
+        beat = session.execute(BEAT, {"worker": worker_id, "busy_slots": len(claims)})
+        if described is not None and not cast("sa.CursorResult[Any]", beat).rowcount:
+            row = {"id": worker_id, "busy": len(claims), "draining": False, "seen_at": clock()}
+            session.execute(sa.insert(Worker).values(row | {**described}))
         if not claims:
             return {}
         rows = session.execute(RENEW, {"claims": _pairs(claims), "lease": lease_seconds})
@@ -201,6 +217,19 @@ def free(database: Database, worker_id: str, *, crashed: bool) -> int:
         return len(held)
 
 
+def give_back_strays(database: Database, worker_id: str, claims: Sequence[Claim]) -> None:
+    """End the leases that a worker has without knowing of them: of a claim whose COMMIT was not answered.
+
+    ``claims`` are those that it knows of.
+    """
+    known = sa.tuple_(Job.id, Job.fence).in_(_pairs(claims))
+    theirs = sa.select(Job).where(Job.worker_id == worker_id, Job.status.in_(HELD), ~known)
+    with database.writing() as session:
+        for job in session.scalars(theirs.with_for_update()).all():
+            _give_up(session, job, lost=False, crashed=False)
+            database.announce(session)
+
+
 def lapsed_stops(database: Database, worker_id: str) -> list[Claim]:
     """Jobs that are to stop and have no worker, or lost theirs; each is ours to stop at its last snapshot."""
     with database.reading() as session:
@@ -216,12 +245,10 @@ def lapsed_stops(database: Database, worker_id: str) -> list[Claim]:
         return claims
 
 
-STOPS_LAPSED = sa.select(
-    sa.exists().where(sa.and_(_jobs.c.status.in_(STOPPING), _jobs.c.lease_until < clock()))
-)
+STOPS_LAPSED = sa.select(sa.exists().where(sa.and_(_jobs.c.status.in_(STOPPING), _over)))
 LAPSED = (
     sa.select(Job)
-    .where(Job.status.in_(sa.bindparam("states", expanding=True)), Job.lease_until < clock())
+    .where(Job.status.in_(sa.bindparam("states", expanding=True)), _over)
     .with_for_update(skip_locked=True)  # one who was stopped in a transaction must not stop everybody
 )
 

@@ -118,9 +118,9 @@ class Database:
         return Path(self.url.database) if self.is_sqlite and self.url.database else None
 
     def _connect(self, _dialect: object, _record: object, arguments: Any, parameters: Any) -> Any:
-        from app.storage.postgres import Connection
+        from app.storage.postgres import Connection, resolved
 
-        connection = Connection.connect(*arguments, **parameters)
+        connection = Connection.connect(*arguments, **resolved(parameters))
         connection.patience = self._patience
         return connection
 

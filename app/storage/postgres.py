@@ -1,5 +1,6 @@
 """Connections to Postgres that never wait for ever, whatever becomes of the network."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -70,6 +71,26 @@ def options(url: URL, patience: float | None, idle_seconds: float) -> tuple[URL,
     # The last one counts, so that an operator's own options win.
     chosen["options"] = f"{ours} {theirs if isinstance(theirs, str) else ' '.join(theirs)}".strip()
     return url.difference_update_query(["options"]), chosen
+
+
+def resolved(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with the addresses of the hosts that they name.
+
+    libpq would ask for them, too, and hold up every thread of this process while nobody answers.
+    """
+    hosts, ports = (str(parameters.get(name) or "").split(",") for name in ("host", "port"))
+    if "hostaddr" in parameters or not all(hosts) or any(host.startswith(("/", "@")) for host in hosts):
+        return parameters
+    found = []
+    for number, host in enumerate(hosts):
+        port = ports[number if len(ports) == len(hosts) else 0]
+        try:
+            answers = socket.getaddrinfo(host, port or "5432", type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise psycopg.OperationalError(f"the database's host is not found: {error}") from None
+        found += [(host, str(each[4][0]), port) for each in answers]
+    names, addresses, numbers = (",".join(column) for column in zip(*found, strict=True))
+    return {**parameters, "host": names, "hostaddr": addresses, "port": numbers}
 
 
 class Breaker:

@@ -1,8 +1,10 @@
 """One slot of a supervisor: a warm trainer process and the claim that it is working on."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -24,6 +26,7 @@ class Slot:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
+        self._lock = threading.Lock()
         self.claim: Claim | None = None
         self.wish = Wish.GO_ON
         self.kill_at: float | None = None
@@ -41,7 +44,7 @@ class Slot:
         signal.signal(signal.SIGINT, handler)
         theirs.close()
         self.claim, self.wish, self.kill_at = None, Wish.GO_ON, None
-        self.ready = False
+        self.ready = self.struck = False
 
     @property
     def waitable(self) -> Connection:
@@ -80,13 +83,31 @@ class Slot:
             self.claim, self.kill_at = None, None
         return word
 
-    def kill(self) -> None:
+    def strike(self) -> bool:
+        """Kill a trainer at work, from any thread; whether it was.
+
+        The supervisor finds it dead like any other, and `struck` tells it that the job is not to blame.
+        """
+        with self._lock:
+            if self.claim is None or self.struck:
+                return False
+            self.struck = True
+            self._kill()
+            return True
+
+    def _kill(self) -> None:
         if self.process.pid is not None and self.process.exitcode is None:
-            os.kill(self.process.pid, signal.SIGKILL)
-        self.process.join()
+            with contextlib.suppress(ProcessLookupError):  # another thread may have waited for it just now
+                os.kill(self.process.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        with self._lock:
+            self._kill()
+            self.process.join()
         self.connection.close()
 
     def restart(self) -> None:
         """A new trainer in place of one that is dead, or is to be."""
         self.kill()
-        self._start()
+        with self._lock:
+            self._start()

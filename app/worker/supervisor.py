@@ -12,19 +12,18 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Any
 
-import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.jobs import holds, queue
 from app.jobs.queue import Claim
 from app.storage.changes import Changes
-from app.storage.columns import clock, now
+from app.storage.columns import now
 from app.storage.disk import is_full
-from app.storage.tables import Worker
 from app.worker import endings
 from app.worker.slots import Slot
 from app.worker.surroundings import Surroundings
 from app.worker.trainer import Wish
+from app.worker.watchdog import Watchdog, awake_or_asleep
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +45,15 @@ class Supervisor:
         self.disk = surroundings.disk()
         self.changes = Changes(self.database)
         self.slots = [Slot(surroundings) for _ in range(surroundings.slots)]
+        host, pid = socket.gethostname(), os.getpid()
+        self.described = {"host": host, "pid": pid, "slots": surroundings.slots, "started_at": now()}
         self.stopping = False
         self.trouble = ""
         self.beat_due = 0.0
-        self.beaten_at = time.monotonic()
+        self.in_doubt = False
+        # On SQLite leases go by this host's own clock, which stands still while the host sleeps.
+        steady = time.monotonic if self.database.is_sqlite else awake_or_asleep
+        self.watchdog = Watchdog(self.slots, surroundings.lease_seconds, steady)
         self.lock: IO[str] | None = None
 
     def run(self) -> None:
@@ -58,7 +62,7 @@ class Supervisor:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, self._stop)
         self.lock = _lock(self.surroundings.locks, self.id)
-        self._register()
+        self.watchdog.start()
         try:
             while not self.stopping:
                 with self._database_may_be_away():
@@ -70,20 +74,6 @@ class Supervisor:
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
-
-    def _register(self) -> None:
-        with self.database.writing() as session:
-            row = {
-                "id": self.id,
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "slots": len(self.slots),
-                "busy": 0,
-                "draining": False,
-                "started_at": now(),
-                "seen_at": clock(),
-            }
-            session.execute(sa.insert(Worker).values(row))
 
     @contextlib.contextmanager
     def _database_may_be_away(self) -> Iterator[None]:
@@ -97,10 +87,7 @@ class Supervisor:
                 self._warn(f"the database cannot be reached: {type(error).__name__}")
             else:
                 log.exception("the supervisor goes on after an unexpected condition")
-            if time.monotonic() - self.beaten_at > self.surroundings.lease_seconds * 2 / 3:
-                for slot in self.slots:  # their leases may be gone before we can renew them
-                    if slot.claim is not None:
-                        slot.restart()
+            self.in_doubt = True
             time.sleep(LOOK_SECONDS)
 
     def _warn(self, trouble: str) -> None:
@@ -118,7 +105,7 @@ class Supervisor:
         if self.nudges is None and listening is None:
             pause = 0.02  # a worker of its own beside a SQLite file: look at its data_version
         overdue = [slot.kill_at - time.monotonic() for slot in self.slots if slot.kill_at is not None]
-        speaking = wait(watched, max(0.0, min([pause, *overdue])))
+        speaking = wait(watched, max(0.0, min([pause, self.beat_due - time.monotonic(), *overdue])))
         if self.nudges in speaking and not os.read(self.nudges, 4096):
             self.stopping = True
         for slot in self.slots:
@@ -140,7 +127,8 @@ class Supervisor:
             if claim is not None and slot.wish in STOPS.values():
                 endings.stop(self.database, self.blobs, claim, self.surroundings.lease_seconds)
             elif claim is not None:
-                queue.release(self.database, claim, crashed=slot.wish == Wish.GO_ON)
+                crashed = slot.wish == Wish.GO_ON and not slot.struck
+                queue.release(self.database, claim, crashed=crashed)
         finally:
             slot.restart()
 
@@ -148,12 +136,11 @@ class Supervisor:
         for slot in self.slots:  # first: one may hold a lock that all else would wait for
             if slot.overdue:
                 self._bury(slot, slot.claim)
-        changed = self.changes.poll()
-        moment = time.monotonic()
-        beats = moment >= self.beat_due
+        beats = time.monotonic() >= self.beat_due
         if beats:
             self._beat()
-            self.beat_due = moment + BEAT_SECONDS
+        changed = self.changes.poll()
+        if beats:
             self._free_the_dead()
             if not self.database.is_sqlite or self.disk.is_roomy():
                 holds.resume(self.database)
@@ -173,9 +160,15 @@ class Supervisor:
         return [slot.claim for slot in self.slots if slot.claim is not None]
 
     def _beat(self) -> None:
+        due = time.monotonic() + BEAT_SECONDS
+        sent_at = self.watchdog.beating()
         lease = self.surroundings.lease_seconds
-        wanted = queue.heartbeat(self.database, self.id, self._claims(), lease)
-        self.beaten_at = time.monotonic()
+        wanted = queue.heartbeat(self.database, self.id, self._claims(), lease, self.described)
+        self.watchdog.beaten(sent_at)
+        if self.in_doubt:  # an answer was lost: the database may know of claims that we do not
+            queue.give_back_strays(self.database, self.id, self._claims())
+            self.in_doubt = False
+        self.beat_due = due
         self._follow(wanted)
 
     def _look_for_wishes(self) -> None:
@@ -206,10 +199,13 @@ class Supervisor:
         while any(slot.claim is not None and not slot.overdue for slot in self.slots):
             with self._database_may_be_away():
                 self._wait()
+                if time.monotonic() >= self.beat_due:
+                    self._beat()
 
     def _leave(self) -> None:
         for slot in self.slots:
             slot.kill()
+        self.watchdog.stop()
         with contextlib.suppress(SQLAlchemyError):
             queue.free(self.database, self.id, crashed=False)
         self.changes.close()

@@ -10,6 +10,7 @@ from app.errors import LeaseLost
 from app.jobs import actions, history, queue
 from app.jobs.ledger import Place
 from app.jobs.queue import Claim
+from app.settings import Settings
 from app.storage.blobs import Blobs
 from app.storage.columns import clock, now
 from app.storage.database import Database
@@ -266,3 +267,46 @@ def _until_blocked(database: Database) -> None:
             if session.scalar(waits):
                 return
     raise AssertionError("nobody waits")
+
+
+def test_a_claim_that_was_never_answered_is_given_back(database: Database) -> None:
+    """The COMMIT is done and its answer is lost: the worker does not know of the job that it holds."""
+    known, unknown, others = add_job(database), add_job(database), add_job(database)
+    (mine, _) = claim(database, 2)
+    one(database, "wrk_b")
+    queue.give_back_strays(database, "wrk_a", [mine])
+    states = {each: job_row(database, each).status for each in (known, unknown, others)}
+    assert states == {known: "running", unknown: "queued", others: "running"}
+    assert job_row(database, unknown).crashes == 0
+    assert one(database) == Claim(unknown, 2)
+    queue.give_back_strays(database, "wrk_a", [mine, Claim(unknown, 1)])  # an older claim is no claim
+    assert job_row(database, unknown).status == "queued"
+
+
+def test_a_heartbeat_tells_again_who_is_there(database: Database) -> None:
+    who = {"host": "h", "pid": 1, "slots": 2, "started_at": now()}
+    for _ in range(2):
+        queue.heartbeat(database, "wrk_a", [], LEASE, who)
+        with database.reading() as session:
+            assert session.get_one(Worker, "wrk_a").slots == 2
+    queue.free(database, "wrk_a", crashed=True)  # somebody took it for dead
+    queue.heartbeat(database, "wrk_a", [Claim("job_of_a_test", 1)], LEASE, who)
+    with database.reading() as session:
+        assert session.get_one(Worker, "wrk_a").busy == 1
+
+
+@pytest.mark.parametrize("status", ["running", "cancelling"])
+def test_a_lease_from_before_the_clock_was_put_back_is_over(database: Database, status: str) -> None:
+    """Its worker is dead, and its end may be an hour away, or years."""
+    longest = Settings.model_fields["lease_seconds"].metadata
+    assert queue.LONGEST_LEASE in [getattr(each, "le", None) for each in longest]
+    job_id = add_job(database)
+    one(database)
+    far = clock() + queue.LONGEST_LEASE + 3000.0
+    with database.writing() as session:
+        values = {"lease_until": far, "status": status, "want": "run" if status == "running" else "cancel"}
+        session.execute(sa.update(Job).where(Job.id == job_id).values(values))
+    if status == "running":
+        assert one(database, "wrk_b") == Claim(job_id, 2)
+    else:
+        assert queue.lapsed_stops(database, "wrk_b") == [Claim(job_id, 2)]
