@@ -37,10 +37,14 @@ class Staged:
 
 
 class Blobs:
-    """The blobs of one database; ``directory`` holds the files when it is SQLite."""
+    """The blobs of one database; ``directory`` holds the files when it is SQLite.
 
-    def __init__(self, database: Database, directory: Path) -> None:
+    ``patience``: for how many seconds `stage` tries again while the database is away.
+    """
+
+    def __init__(self, database: Database, directory: Path, patience: float = 0.0) -> None:
         self.database = database
+        self.patience = patience
         self.directory = directory
         self._unnamed: set[str] = set()
 
@@ -61,8 +65,9 @@ class Blobs:
         if self.database.is_sqlite:
             self._keep_file(staged)
         else:
-            with self.database.writing() as session:
-                _write_chunks(session, staged.sha256, _chunks(content))
+            self.database.patiently(
+                lambda session: _write_chunks(session, staged.sha256, _chunks(content)), self.patience
+            )
         return staged
 
     def attach(self, session: Session, staged: Staged) -> None:

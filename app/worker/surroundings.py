@@ -44,7 +44,7 @@ class Surroundings:
         return Disk(self.data_dir, self.disk_reserve_bytes)
 
     def blobs(self, database: Database) -> Blobs:
-        return Blobs(database, self.data_dir / "blobs")
+        return Blobs(database, self.data_dir / "blobs", self.lease_seconds)
 
     @property
     def cache(self) -> Path:

@@ -9,7 +9,7 @@ from enum import IntEnum
 from multiprocessing.connection import Connection
 from typing import Any
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.engine import Diverged, Epoch, Finished, LaneLost, Parameters, Progress, Snapshot, train
@@ -22,7 +22,7 @@ from app.jobs.states import State
 from app.models import records
 from app.models.records import Trained
 from app.storage.blobs import Blobs
-from app.storage.database import Database
+from app.storage.database import Database, is_away
 from app.storage.disk import is_full
 from app.worker.material import Materials, Run
 from app.worker.surroundings import Surroundings, die_with_parent
@@ -95,17 +95,26 @@ class Trainer:
             raise  # a part of this process is dead, and the supervisor knows what to do when all of it is
         except MemoryError:
             return self._fail("out_of_memory", "The job needs more memory than this worker has.")
-        except (OperationalError, InterfaceError, OSError, DiskFull) as error:
-            if is_full(error):
-                return self._hold_up()
-            log.exception("job %s waits: the database or the disk is away", self.claim.job_id)
-            time.sleep(AWAY_SECONDS)
-            return "released"
+        except (SQLAlchemyError, OSError, DiskFull) as error:
+            return self._interrupted(error)
         except ChainruleError as error:
             return self._fail(error.code, error.detail)
         except Exception:
-            log.exception("job %s failed", self.claim.job_id)
-            return self._fail("internal_error", "The trainer met an unexpected condition.")
+            return self._unexpected()
+
+    def _interrupted(self, error: Exception) -> str:
+        """Give the job back where the database or the disk is at fault."""
+        if is_full(error):
+            return self._hold_up()
+        if isinstance(error, SQLAlchemyError) and not is_away(error):
+            return self._unexpected()
+        log.exception("job %s waits: the database or the disk is away", self.claim.job_id)
+        time.sleep(AWAY_SECONDS)
+        return "released"
+
+    def _unexpected(self) -> str:
+        log.exception("job %s failed", self.claim.job_id)
+        return self._fail("internal_error", "The trainer met an unexpected condition.")
 
     def _train(self, run: Run) -> str:
         self.epochs = run.epochs_recorded()
@@ -156,7 +165,7 @@ class Trainer:
             self.database.patiently(unit, self.patience, urgent=True)
         except LeaseLost:
             return "lost"
-        except (OperationalError, InterfaceError):
+        except SQLAlchemyError:
             log.warning("job %s waits: there is no room even to say so", self.claim.job_id)
             time.sleep(AWAY_SECONDS)
             return "released"
@@ -251,7 +260,7 @@ class Trainer:
             self._write(end=Ending(State.FAILED, None, error))
         except LeaseLost:
             return "lost"
-        except (OperationalError, InterfaceError):
+        except SQLAlchemyError:
             return "released"  # it fails the next time, too
         return "finished"
 
