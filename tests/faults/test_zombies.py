@@ -1,0 +1,157 @@
+"""SIGSTOP a worker past its lease, let another take its job, SIGCONT: nothing that it then writes counts.
+
+CHAINRULE_TEST_ZOMBIES=50 CHAINRULE_TEST_SEED=1 python -m pytest tests/faults/test_zombies.py -m slow -s
+"""
+
+import contextlib
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from app.jobs import ledger
+from app.storage.database import Database
+from app.storage.tables import Job, Worker
+from tests.support.checker import settle, violations
+from tests.support.kinds import Kinds
+from tests.support.marks import Marks
+from tests.support.recorder import Recorder
+from tests.support.server import Server, alive, trainers_of, until
+from tests.support.training import submit
+
+ZOMBIES = int(os.environ.get("CHAINRULE_TEST_ZOMBIES", "5"))
+SEED = int(os.environ.get("CHAINRULE_TEST_SEED", str(random.SystemRandom().randrange(10**6))))
+MANNERS = ("trainer first", "supervisor first", "supervisor alone")
+"""Who wakes first; a supervisor that sleeps alone leaves its trainer at work without a lease."""
+
+
+class Graveyard:
+    """Two workers on one job: whoever has it falls asleep, and the other takes it."""
+
+    def __init__(self, server: Server, database: Database, seed: int) -> None:
+        self.server, self.database, self.draw = server, database, random.Random(seed)
+        self.marks, self.recorder = Marks(database), Recorder()
+        self.client = recorder_client = self.recorder.client(server)
+        body = Kinds(recorder_client).body("minibatch")
+        training = {
+            **body["training"],
+            "epochs": 10**6,
+            "optimizer": {"name": "adam", "learning_rate": 0.001},
+        }
+        self.job_id = submit(self.client, **{**body, "training": training})["id"]
+        self.marks.expect(1, 0.001)
+        self.manners: Counter[str] = Counter()
+        self.redone: set[int] = set()  # epochs that an heir computes again, at its own learning rate
+        until(lambda: self.fence() == 1, 10)
+        server.another_worker()
+
+    def job(self) -> Job:
+        with self.database.reading() as session:
+            return session.get_one(Job, self.job_id)
+
+    def fence(self) -> int:
+        return self.job().fence
+
+    def _snapshot_epoch(self) -> int:
+        with self.database.reading() as session:
+            newest = ledger.newest(session, self.job_id)
+            return 0 if newest is None else newest.epoch
+
+    def make_a_zombie(self) -> None:
+        """One that loses its lease in its sleep, at a random instant, and wakes once another has the job."""
+        fence = self.fence()
+        done = self.job().epochs_completed
+        until(lambda: self.job().epochs_completed > done, 20)
+        time.sleep(self.draw.uniform(0, 0.5))
+        manner = self.draw.choice(MANNERS)
+        with self._asleep(manner) as sleepers:
+            start = self._snapshot_epoch()
+            until(lambda: self.fence() > fence, 30)
+            heir, done = self.job().worker_id, self.job().epochs_completed
+            self.redone |= {*range(start + 1, done + 1)}
+            until(lambda: self.job().epochs_completed > done, 30)
+            time.sleep(self.draw.uniform(0, 0.5))
+        self.manners[manner] += 1
+        zombie = next((each for each in sleepers if alive(each)), None)
+        if zombie is not None:  # it notices what has happened, and is at rest
+            until(lambda: self._is_idle(sleepers[-1].pid), 20)
+        assert self.job().worker_id == heir
+
+    @contextlib.contextmanager
+    def _asleep(self, manner: str) -> Iterator[list[psutil.Process]]:
+        """The trainer and the supervisor that hold the job; the next claim is to have a mark of its own."""
+        while True:
+            with self.database.reading() as session:
+                worker = session.get_one(Worker, self.job().worker_id)
+            supervisor = psutil.Process(worker.pid)
+            both = [*trainers_of(supervisor), supervisor]
+            asleep = both[-1:] if manner == "supervisor alone" else both
+            for each in asleep:
+                each.suspend()
+            try:
+                if self._mark():
+                    yield both
+                    return
+            finally:
+                for each in asleep if manner == "trainer first" else asleep[::-1]:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        each.resume()
+                    time.sleep(self.draw.choice((0, 0.1)))
+
+    def _mark(self) -> bool:
+        """Give the next claim a learning rate of its own; False where a sleeper has kept a lock."""
+        job = self.job()
+        rate = 0.001 * (1 + job.fence / 1000)
+        training = {**job.training, "optimizer": {**job.training["optimizer"], "learning_rate": rate}}
+        try:
+            with self.database.writing() as session:
+                wait = (
+                    "PRAGMA busy_timeout = 500" if self.database.is_sqlite else "SET LOCAL lock_timeout = 500"
+                )
+                session.execute(sa.text(wait))
+                session.execute(sa.update(Job).where(Job.id == self.job_id).values(training=training))
+        except OperationalError:
+            return False
+        self.marks.expect(job.fence + 1, rate)
+        return True
+
+    def _is_idle(self, pid: int) -> bool:
+        with self.database.reading() as session:
+            return session.scalar(sa.select(Worker.busy).where(Worker.pid == pid)) in (0, None)
+
+    def end(self) -> None:
+        self.client.post(f"/v1/jobs/{self.job_id}/cancel")
+        settle(self.server, 30)
+        stale, writes = self.marks.stale(), dict(self.marks.seen())
+        print(f"\nzombies: {dict(self.manners)}; writes: {writes}, of which stale: {len(stale)}")
+        assert not stale, "\n".join(stale)
+        found = violations(self.server, self.recorder)
+        meant = {f"Epoch {epoch} came out differently when it was computed again." for epoch in self.redone}
+        found = [each for each in found if each.partition(": ")[2].partition(": ")[2] not in meant]
+        assert not found, "\n".join(found)
+
+
+def haunt(new_server: Callable[..., Server], zombies: int) -> None:
+    print(f"seed {SEED}")
+    server = new_server(workers=1, lease_seconds=2, snapshot_seconds=0.2)
+    with server.database() as database:
+        yard = Graveyard(server, database, SEED)
+        with contextlib.closing(yard.client):
+            for _ in range(zombies):
+                yard.make_a_zombie()
+            yard.end()
+
+
+def test_a_zombie_changes_nothing(new_server: Callable[..., Server]) -> None:
+    haunt(new_server, 1)
+
+
+@pytest.mark.slow
+def test_many_zombies_change_nothing(new_server: Callable[..., Server]) -> None:
+    haunt(new_server, ZOMBIES)
