@@ -9,9 +9,8 @@ import psutil
 import pytest
 
 from app.jobs import ledger
-from app.storage.tables import Epoch
 from app.storage.tables import Job as JobRow
-from tests.support.server import Processes, Server, alive, kill, trainers_of, until
+from tests.support.server import Processes, Server, alive, kill, until
 from tests.support.training import Json, assert_whole, finished, log_of, made, started, submit, upload
 
 ROWS = "".join(f"{i % 97},{i % 89},{i % 83},{(i % 97) * (i % 7)}\n" for i in range(40_000))
@@ -111,39 +110,6 @@ def test_a_power_cut_costs_nothing_that_was_answered(
     assert_recovered(client, finished(client, running["id"]), undisturbed)
     client.post(f"/v1/jobs/{waiting['id']}/cancel")
     finished(client, waiting["id"])
-
-
-def test_a_worker_that_lost_its_lease_changes_nothing(
-    server: Server, body: Json, undisturbed: Undisturbed
-) -> None:
-    client = server.client()
-    job = submit(client, **body)
-    in_mid_epoch(server, job["id"])
-    with server.database() as database:
-
-        def fence() -> int:
-            with database.reading() as session:
-                return session.get_one(JobRow, job["id"]).fence
-
-        asleep = [*server.processes().supervisors, *server.processes().trainers]
-        for process in asleep:
-            process.suspend()
-        try:
-            assert fence() == 1
-            other = server.another_worker()
-            until(lambda: fence() == 2, 15)
-            until(lambda: trainers_of(psutil.Process(other.pid)), 5)
-        finally:
-            for process in reversed(asleep):  # the trainer first, so that it writes unhindered
-                process.resume()
-    done = finished(client, job["id"])
-    other.terminate()
-    other.wait(15)
-    assert_recovered(client, done, undisturbed)
-    with server.database() as database, database.reading() as session:
-        row = session.get_one(JobRow, job["id"])
-        assert (row.fence, row.worker_id) == (2, None)
-        assert session.query(Epoch).filter_by(job_id=job["id"]).count() == TRAINING["epochs"]
 
 
 def test_a_job_that_only_kills_its_trainers_fails(new_server: Callable[..., Server], body: Json) -> None:

@@ -80,7 +80,9 @@ class Graveyard:
         self.manners[manner] += 1
         zombie = next((each for each in sleepers if alive(each)), None)
         if zombie is not None:  # it notices what has happened, and is at rest
-            until(lambda: self._is_idle(sleepers[-1].pid), 20)
+            until(lambda: self._is_idle(sleepers[-1].pid) or self.marks.stale(), 20)
+            stale = self.marks.stale()
+            assert not stale, "\n".join(stale)
         assert self.job().worker_id == heir
 
     @contextlib.contextmanager
