@@ -149,9 +149,8 @@ class Server:
         self._forget()
         return code
 
-    def restart(self, workers: int | None = None) -> None:
-        """Start again on the same data and the same port, with as many trainers as before or ``workers``."""
-        self._workers = self._workers if workers is None else workers
+    def restart(self) -> None:
+        """Start again on the same data and the same port."""
         self.start()
 
     def _forget(self) -> None:
