@@ -1,4 +1,4 @@
-"""chainrule-server: serve, worker, migrate, keys. Every option is also an environment variable."""
+"""chainrule-server: serve, worker, webhooks, migrate, keys. Every option is also an environment variable."""
 
 import logging
 import sys
@@ -82,6 +82,15 @@ def worker(data_dir: DataDir = None, database_url: DatabaseUrl = None, workers: 
     settings = _settings(data_dir=data_dir, database_url=database_url, workers=workers)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     process.run_alone(serving.surroundings(settings))
+
+
+@application.command()
+def webhooks(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
+    """Send webhooks alone, against the same database; `serve` does it beside the API."""
+    from app import serving
+    from app.webhooks import process
+
+    process.run_alone(serving.sending(_settings(data_dir=data_dir, database_url=database_url)))
 
 
 @application.command()

@@ -99,6 +99,12 @@ class InFlight(ChainruleError):
         self.headers = {"Retry-After": "1"}
 
 
+class WebhooksDisabled(Conflict):
+    """This server sends no webhooks."""
+
+    code = "webhooks_disabled"
+
+
 class Gone(ChainruleError):
     """What this needs was there once, and has been deleted."""
 

@@ -25,6 +25,7 @@ TAGS: list[Json] = [
     {"name": "jobs", "description": "Training runs, their history and their events."},
     {"name": "models", "description": "Trained networks: what jobs leave."},
     {"name": "predictions", "description": "Answers for new rows."},
+    {"name": "webhooks", "description": "Events of jobs, sent to you as signed messages."},
     {"name": "keys", "description": "API keys, for administrators."},
     {"name": "operations", "description": "The server itself."},
 ]

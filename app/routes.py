@@ -11,6 +11,7 @@ from app.keys import router as keys
 from app.models import router as models
 from app.predictions import router as predictions
 from app.settings import Settings
+from app.webhooks import router as webhooks
 
 ROUTERS = (
     operations.probes,
@@ -22,6 +23,7 @@ ROUTERS = (
     models.routes,
     models.metadata_routes,
     models.reading_routes,
+    webhooks.routes,
     keys.routes,
 )
 

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from types import FrameType
 
 import uvicorn
@@ -18,11 +19,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.datasets import content
 from app.dependencies import State
+from app.keeper import Keeper
 from app.keys import idempotency
 from app.main import create_app, prepare
 from app.settings import Settings
 from app.storage.blobs import GRACE_SECONDS
 from app.storage.database import Database
+from app.webhooks.process import EmbeddedSender, Sending
 from app.worker.process import EmbeddedWorker
 from app.worker.surroundings import Surroundings
 
@@ -48,6 +51,11 @@ def surroundings(settings: Settings) -> Surroundings:
         snapshot_seconds=settings.snapshot_seconds,
         disk_reserve_bytes=settings.disk_reserve_bytes,
     )
+
+
+def sending(settings: Settings) -> Sending:
+    """The part of the settings that the webhooks' sender needs."""
+    return Sending(settings.url, settings.webhook_private, settings.webhook_retry_seconds)
 
 
 def check_exposure(settings: Settings) -> None:
@@ -76,12 +84,12 @@ class Protocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """Ends streams and starts draining workers as soon as it is asked to stop."""
+    """Ends streams and begins to stop its children as soon as it is asked to stop."""
 
-    def __init__(self, config: uvicorn.Config, state: State, worker: EmbeddedWorker | None) -> None:
+    def __init__(self, config: uvicorn.Config, state: State, children: Sequence[Keeper]) -> None:
         super().__init__(config)
         self.state = state
-        self.worker = worker
+        self.children = children
         self.loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -93,8 +101,8 @@ class Server(uvicorn.Server):
         if self.loop is not None:
             self.loop.call_soon_threadsafe(self.state.watch.stop)
             self.loop.call_soon_threadsafe(self.state.jail.close)
-        if self.worker is not None:
-            self.worker.begin_stop()
+        for child in self.children:
+            child.begin_stop()
 
 
 class Housekeeping(threading.Thread):
@@ -151,7 +159,9 @@ def serve(settings: Settings) -> None:
     )
     state: State = application.state.chainrule
     worker = EmbeddedWorker(surroundings(settings), database) if settings.workers else None
-    server = Server(config, state, worker)
+    sender = EmbeddedSender(sending(settings)) if settings.webhooks else None
+    children = [each for each in (worker, sender) if each is not None]
+    server = Server(config, state, children)
 
     def stop(*_: object) -> None:
         server.should_exit = True
@@ -162,7 +172,8 @@ def serve(settings: Settings) -> None:
     listening.listen(config.backlog)  # before we say so
     if worker is not None:
         database.nudge = worker.nudge
-        worker.start()
+    for child in children:
+        child.start()
     housekeeping = Housekeeping(state)
     housekeeping.start()
     host, port = listening.getsockname()[:2]
@@ -175,6 +186,6 @@ def serve(settings: Settings) -> None:
         server.run(sockets=[listening])
     finally:
         housekeeping.over.set()
-        if worker is not None:
-            worker.stop(DRAIN_SECONDS)
+        for child in children:
+            child.stop(DRAIN_SECONDS)
         database.close()

@@ -37,6 +37,13 @@ class Settings(BaseSettings):
         10.0, ge=2, le=600, description="A worker that is silent for longer loses its jobs."
     )
     snapshot_seconds: float = Field(2.0, gt=0, description="Least time between two snapshots of a job.")
+    webhooks: bool = Field(False, description="Allow webhooks: the only requests that a server makes.")
+    webhook_private: bool = Field(
+        False, description="Allow webhooks to private addresses, and over plain HTTP."
+    )
+    webhook_retry_seconds: float = Field(
+        5.0, gt=0, le=600, description="Pause before a webhook's second attempt; later ones are longer."
+    )
     shutdown_seconds: float = Field(
         5.0, gt=0, le=60, description="How long open requests may go on after SIGTERM."
     )

@@ -17,7 +17,7 @@ LAYERS = (
     ("routes", "gate", "problems"),
     ("worker", "operations", "*.router"),
     ("dependencies", "openapi"),
-    ("lessons", "sweeps", "predictions", "following"),
+    ("lessons", "sweeps", "predictions", "following", "webhooks"),
     ("jobs",),
     ("models",),
     ("architectures", "datasets"),
@@ -25,7 +25,7 @@ LAYERS = (
     ("storage", "engine"),
     ("validation", "schemas", "strict_json"),
     ("vocabulary",),
-    ("errors", "settings", ""),
+    ("errors", "settings", "keeper", ""),
 )
 """From the top down. A part may import those below it, and itself; ``""`` is ``app/__init__.py``."""
 

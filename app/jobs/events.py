@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.storage.columns import new_id, now
-from app.storage.tables import Epoch, Event, Job, core
+from app.storage.tables import Epoch, Event, Job, Webhook, WebhookCursor, core
 
 EPOCHS_PER_EVENT = 100
 
@@ -59,6 +59,20 @@ def insert(session: Session, job_id: str, first: int, entries: Sequence[Entry]) 
         for seq, entry in enumerate(entries, first)
     ]
     session.execute(INSERT, rows)
+
+
+_webhooks, _job = core(Webhook), sa.bindparam("job", type_=sa.String())
+SUBSCRIBE = sa.insert(core(WebhookCursor)).from_select(
+    ("webhook_id", "job_id", "seq", "attempts", "next_attempt_at"),
+    sa.select(_webhooks.c.id, _job, sa.literal(0), sa.literal(0), sa.literal(0.0)).where(
+        _webhooks.c.project_id == sa.bindparam("project")
+    ),
+)
+
+
+def subscribe(session: Session, project_id: str, job_id: str) -> None:
+    """Have every webhook of the project read a new job's log from its beginning."""
+    session.execute(SUBSCRIBE, {"project": project_id, "job": job_id})
 
 
 def epoch_entries(first: int, last: int) -> list[Entry]:

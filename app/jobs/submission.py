@@ -96,6 +96,7 @@ def create(
         session.add(job)
         session.flush()
         events.insert(session, job_id, 1, [Entry("job.queued", "The job waits for a worker.")])
+        events.subscribe(session, principal.project_id, job_id)
         database.announce(session)
         return once.answer(session, f"/v1/jobs/{job_id}", answer(session, job))
 
