@@ -13,7 +13,7 @@ from app.storage.tables import Webhook
 from app.webhooks import service
 from app.webhooks.schemas import NewWebhookAnswer, WebhookAnswer, WebhookChange, WebhookCreate
 
-routes = router("/v1/webhooks", "webhooks", role="write")
+routes = router("/v1/webhooks", "webhooks")
 
 WebhookId = Annotated[
     str, Path(max_length=64, description="The webhook's id.", examples=["hook_0n5c1k4v8d2s6m9q3x7z1b5f"])
