@@ -16,13 +16,34 @@ from sqlalchemy.orm import Session
 from app.errors import Fault, KeyReused
 from app.storage.columns import clock, to_json
 from app.storage.database import Database
-from app.storage.tables import IdempotencyKey
+from app.storage.tables import IdempotencyKey, core
 
 KEPT_SECONDS = 24 * 3600.0
 LATE_SECONDS = 60.0
 """A key is known no longer when its time is up, and swept so much later: not while somebody reads its row."""
 
 SWEPT_AT_ONCE = 500
+
+_keys = core(IdempotencyKey)
+PLACE = ("project_id", "route", "key")
+OURS = sa.and_(*(_keys.c[name] == sa.bindparam(f"our_{name}") for name in PLACE))
+FIND = sa.select(_keys.c.request_sha256, _keys.c.status, _keys.c.location, _keys.c.body).where(OURS)
+FIND_LIVE = FIND.where(_keys.c.kept_until > clock())
+FILL_IN = sa.update(_keys).where(OURS)
+
+
+def _take(insert: Any) -> Any:
+    """Insert an empty answer, or put it in the place of one whose time is up; a row if that was done."""
+    fresh = {"status": 0, "location": None, "body": "", "kept_until": clock() + KEPT_SECONDS}
+    taken = insert(_keys).values(**fresh)
+    renewed = {"request_sha256": taken.excluded.request_sha256, **fresh}
+    expired = _keys.c.kept_until <= clock()
+    on_conflict = taken.on_conflict_do_update(index_elements=PLACE, set_=renewed, where=expired)
+    return on_conflict.returning(_keys.c.key)
+
+
+TAKE = {True: _take(sqlite.insert), False: _take(postgresql.insert)}
+"""By whether it is SQLite."""
 
 
 class Answered(NamedTuple):
@@ -62,6 +83,7 @@ class Once:
         self._status = status
         self._render = render
         self._place = {"project_id": project_id, "route": route, "key": key}
+        self._ours = {f"our_{name}": value for name, value in self._place.items()}
         self._request_sha256 = ""
 
     def run(self, sent: Callable[[], object], create: Callable[[], Answered]) -> Answered:
@@ -75,7 +97,7 @@ class Once:
         canonical = to_json(sent(), sort_keys=True)
         self._request_sha256 = hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
         with self._database.reading() as session:
-            known = session.scalar(self._row().where(IdempotencyKey.kept_until > clock()))
+            known = session.execute(FIND_LIVE, self._ours).first()
         if known is not None:
             return self._again(known)
         try:
@@ -99,38 +121,20 @@ class Once:
             if secret:
                 kept = self._render({**content, **dict.fromkeys(secret)})
             values = {"status": answered.status, "location": location, "body": kept}
-            session.execute(sa.update(IdempotencyKey).filter_by(**self._place).values(values))
+            session.execute(FILL_IN, self._ours | values)
         return answered
 
-    def _row(self) -> sa.Select[IdempotencyKey]:
-        return sa.select(IdempotencyKey).filter_by(**self._place)
-
     def _take(self, session: Session) -> None:
-        insert = (sqlite.insert if self._database.is_sqlite else postgresql.insert)(IdempotencyKey)
-        fresh = {
-            "request_sha256": self._request_sha256,
-            "status": 0,
-            "location": None,
-            "body": "",
-            "kept_until": clock() + KEPT_SECONDS,
-        }
-        taken = session.execute(
-            insert.values(self._place | fresh)
-            .on_conflict_do_update(
-                index_elements=list(self._place), set_=fresh, where=IdempotencyKey.kept_until <= clock()
-            )
-            .returning(IdempotencyKey.key)
-        )
-        if taken.first() is None:
-            raise AlreadyAnswered(self._again(session.scalars(self._row()).one()))
+        row = self._place | {"request_sha256": self._request_sha256}
+        if session.execute(TAKE[self._database.is_sqlite], row).first() is None:
+            raise AlreadyAnswered(self._again(session.execute(FIND, self._ours).one()))
 
-    def _again(self, known: IdempotencyKey) -> Answered:
+    def _again(self, known: sa.Row[*tuple[Any, ...]]) -> Answered:
         if known.request_sha256 != self._request_sha256:
             message = "This key came with another request to this path before."
             hint = "A new request needs a new key; one that is sent again must say what it said."
             fault = Fault("Idempotency-Key", KeyReused.code, message, hint)
             raise KeyReused(f"Idempotency-Key: {message}", fault)
-        assert known.location is not None
         return Answered(known.status, known.location, known.body, replayed=True)
 
 
