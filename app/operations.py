@@ -53,6 +53,7 @@ class LimitsAnswer(Answer):
     max_units: int = Field(description="Units of a layer.", examples=[65536])
     max_parameters: int = Field(description="Weights and biases of a network.", examples=[50000000])
     max_predict_rows: int = Field(description="Rows of one JSON prediction.", examples=[100000])
+    job_memory_bytes: int = Field(description="Memory of one job, in bytes.", examples=[8589934592])
 
 
 class Server(Answer):
@@ -157,6 +158,7 @@ def server(state: StateDep) -> dict[str, Any]:
         "max_predict_rows",
     )
     limits = {name: getattr(settings, name) for name in names}
+    limits["job_memory_bytes"] = settings.memory_of_a_job
     return {"version": app.__version__, "limits": limits, "fingerprint": fingerprint()}
 
 

@@ -50,6 +50,7 @@ def surroundings(settings: Settings) -> Surroundings:
         lease_seconds=settings.lease_seconds,
         snapshot_seconds=settings.snapshot_seconds,
         disk_reserve_bytes=settings.disk_reserve_bytes,
+        memory_bytes=settings.memory_of_a_job,
     )
 
 

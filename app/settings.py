@@ -1,11 +1,16 @@
 """The server's settings: frozen, read once, each also an environment variable ``CHAINRULE_…``."""
 
+import contextlib
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEMORY_SHARE = 0.8
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 class Settings(BaseSettings):
@@ -67,6 +72,9 @@ class Settings(BaseSettings):
     max_kept_bytes: int = Field(
         2**30, ge=0, description="Most bytes that the snapshots which a job keeps may take."
     )
+    job_memory_bytes: int | None = Field(
+        None, gt=0, description="Most memory of one job; one that needs more is refused."
+    )
     max_threads: int = Field(
         default_factory=lambda: min(256, os.cpu_count() or 1),
         ge=1,
@@ -87,6 +95,13 @@ class Settings(BaseSettings):
         """The cores of this machine."""
         return os.cpu_count() or 1
 
+    @cached_property
+    def memory_of_a_job(self) -> int:
+        """The most bytes that a job may need."""
+        if self.job_memory_bytes is not None:
+            return self.job_memory_bytes
+        return int(MEMORY_SHARE * _memory()) // max(1, self.workers)
+
     @property
     def cache_dir(self) -> Path:
         """What this host can rebuild: tables of datasets."""
@@ -95,3 +110,12 @@ class Settings(BaseSettings):
     @property
     def admin_key_path(self) -> Path:
         return self.data_dir / "admin.key"
+
+
+def _memory() -> int:
+    """Bytes of memory of this machine, or of the container that we are in."""
+    sizes = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for path in CGROUP_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # "max": no limit
+            sizes.append(int(Path(path).read_text()))
+    return min(sizes)

@@ -106,6 +106,12 @@ def input_width(columns: Columns, features: Sequence[str]) -> int:
     )
 
 
+def bytes_per_row(columns: Columns, names: Iterable[str]) -> int:
+    """What a row of these columns takes in a table: see `table.Column`."""
+    taken = set(names)
+    return sum(8 if column["type"] == "number" else 4 for column in columns if column["name"] in taken)
+
+
 def output_width(columns: Columns, target: str | Sequence[str], task: Task) -> int:
     """s_n: one output per class of the dataset, or per regression target."""
     if task == "regression":

@@ -174,6 +174,9 @@ class JobAnswer(Answer):
         description="What computed it; null before it ran."
     )
     priority: int = Field(description="Higher runs first.", examples=[0])
+    memory_bytes: int | None = Field(
+        description="Memory that it was reckoned to need, at most.", examples=[92274688]
+    )
     progress: Progress = Field(description="How far it is.")
     queue_position: int | None = Field(description="1 is next; null when it is not queued.", examples=[1])
     estimated_finish: Time | None = Field(

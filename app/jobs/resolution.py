@@ -10,7 +10,8 @@ from app.datasets import roles
 from app.datasets.encoding import Task
 from app.engine import allowed, automatic_initialization, leaves_for
 from app.errors import Fault, Invalid
-from app.jobs import keeping
+from app.jobs import keeping, memory
+from app.jobs.memory import Load, Need
 from app.jobs.options import Survey, reckoned, resolve_options, resolve_threads, with_preset
 from app.jobs.schemas import JobCreate, Training
 from app.settings import Settings
@@ -28,6 +29,8 @@ class Resolved:
     architecture: dict[str, Any]
     training: dict[str, Any]
     warnings: list[dict[str, Any]]
+    rows: Load
+    need: Need
 
 
 def resolve(
@@ -92,7 +95,16 @@ def resolve(
     options |= {"threads": resolve_threads(training.threads, leaves, settings, faults), "leaves": leaves}
     if faults:
         raise _refused(faults)
-    return Resolved(task, targets, features, network, options, [asdict(each) for each in warnings])
+    validated = min(round(rows * training.validation_fraction), rows - trained)
+    read = roles.bytes_per_row(columns, [*features, *targets, *([] if weights is None else [weights])])
+    load = Load(trained, validated, rows - trained - validated, row_count * read)
+    need = memory.estimate(network, options, load)
+    if (fault := memory.fault(need, settings.memory_of_a_job)) is not None:
+        refusal = _refused([fault])
+        refusal.members = {"memory": {**need.to_json(), "allowed": settings.memory_of_a_job}}
+        raise refusal
+    told = [asdict(each) for each in warnings]
+    return Resolved(task, targets, features, network, options, told, load, need)
 
 
 def _refused(faults: list[Fault]) -> Invalid:

@@ -60,6 +60,7 @@ def answer(session: Session, job: Job) -> dict[str, Any]:
         "requested": job.requested,
         "fingerprint": job.fingerprint,
         "priority": job.priority,
+        "memory_bytes": job.memory_bytes,
         "progress": {
             "phase": PHASES.get(job.status, "done"),
             "completed": job.epochs_completed,

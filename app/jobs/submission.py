@@ -81,6 +81,7 @@ def create(
             "requested": _abridged(sent),
             "initial_parameters": start,
             "warnings": resolved.warnings,
+            "memory_bytes": resolved.need.total,
             "status": State.QUEUED,
             "want": "run",
             "priority": asked.priority,

@@ -1,8 +1,11 @@
 """What supervisor and trainer need from outside, as plain values that a spawned process can be given."""
 
+import contextlib
 import multiprocessing
 import os
+import resource
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +21,7 @@ ONE_BLAS_THREAD = {
 """Two BLAS threads round differently than one: the same bits everywhere need one."""
 
 
+SPARE_BYTES = 64 * 2**20
 LEAST_SECONDS = 2.0
 """However short the lease: a busy host may need as long for a statement."""
 
@@ -30,6 +34,8 @@ class Surroundings:
     lease_seconds: float
     snapshot_seconds: float
     disk_reserve_bytes: int | None
+    memory_bytes: int
+    """The most that a job may need; see `limit_memory`."""
 
     def database(self) -> Database:
         """For one process of a worker: it must learn of a lost connection while it still has its lease, and
@@ -65,6 +71,27 @@ def die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid != os.getppid():
         os._exit(1)  # it was gone before we could ask
+
+
+@contextlib.contextmanager
+def limit_memory(size: int) -> Iterator[None]:
+    """Have MemoryError where this process, or one that is forked meanwhile, takes so much more (Linux only).
+
+    It is address space that is counted: what is reserved and never used, too. Hence a quarter more, and a
+    little for what the interpreter may still load.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = pages * resource.getpagesize() + size * 5 // 4 + SPARE_BYTES
+    others = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min([wanted, *others]), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def pin_blas() -> None:

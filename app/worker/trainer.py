@@ -1,6 +1,7 @@
 """A trainer process: takes one claim after the other and trains each job from where it stands to its end."""
 
 import contextlib
+import errno
 import logging
 import signal
 import time
@@ -25,7 +26,7 @@ from app.storage.blobs import Blobs
 from app.storage.database import Database, is_away
 from app.storage.disk import is_full
 from app.worker.material import Materials, Run
-from app.worker.surroundings import Surroundings, die_with_parent
+from app.worker.surroundings import Surroundings, die_with_parent, limit_memory
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class Trainer:
         self.patience = surroundings.lease_seconds
         self.snapshot_seconds = surroundings.snapshot_seconds
         self.disk = surroundings.disk()
+        self.memory_bytes = surroundings.memory_bytes
         self.wish = wish
         self.rows: list[dict[str, Any]] = []
         self.epochs = 0  # in the job's history, written or about to be
@@ -88,13 +90,14 @@ class Trainer:
     def run(self, materials: Materials) -> str:
         """Train the job; return ``finished``, ``released`` or ``lost``. LaneLost ends the process."""
         try:
-            return self._train(materials.load(self.claim))
+            with limit_memory(self.memory_bytes):
+                return self._train(materials.load(self.claim))
         except LeaseLost:
             return "lost"
         except LaneLost:
             raise  # a part of this process is dead, and the supervisor knows what to do when all of it is
         except MemoryError:
-            return self._fail("out_of_memory", "The job needs more memory than this worker has.")
+            return self._out_of_memory()
         except (SQLAlchemyError, OSError, DiskFull) as error:
             return self._interrupted(error)
         except ChainruleError as error:
@@ -106,11 +109,17 @@ class Trainer:
         """Give the job back where the database or the disk is at fault."""
         if is_full(error):
             return self._hold_up()
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            return self._out_of_memory()
         if isinstance(error, SQLAlchemyError) and not is_away(error):
             return self._unexpected()
         log.exception("job %s waits: the database or the disk is away", self.claim.job_id)
         time.sleep(AWAY_SECONDS)
         return "released"
+
+    def _out_of_memory(self) -> str:
+        message = f"The job needs more memory than this worker gives one: {self.memory_bytes} bytes."
+        return self._fail("out_of_memory", message)
 
     def _unexpected(self) -> str:
         log.exception("job %s failed", self.claim.job_id)

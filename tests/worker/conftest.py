@@ -11,6 +11,7 @@ from app.storage.columns import now
 from app.storage.database import Database
 from app.storage.tables import Dataset
 from app.worker.material import Materials
+from app.worker.surroundings import Surroundings
 from tests.support.rows import principal
 
 VALUES = {"a": [0.1, 0.7, 0.3, 0.9, 0.5], "b": [1.0, 0.2, 0.4, 0.8, 0.6], "y": [1.0, 2.0, 4.0, 3.0, 0.5]}
@@ -44,3 +45,9 @@ def materials(database: Database, blobs: Blobs, tmp_path: Path) -> Materials:
         blobs.attach(session, staged)
         session.execute(sa.insert(Dataset).values({**row, "content": staged.sha256}))
     return Materials(database, blobs, cache)
+
+
+@pytest.fixture
+def surroundings(database: Database, tmp_path: Path) -> Surroundings:
+    url = database.url.render_as_string(hide_password=False)
+    return Surroundings(url, tmp_path, 1, 5.0, 0.01, disk_reserve_bytes=0, memory_bytes=2**30)

@@ -1,7 +1,7 @@
 """A trainer whose database, or whose disk, takes nothing more."""
 
 import errno
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -19,12 +19,6 @@ from app.worker.material import Materials
 from app.worker.surroundings import Surroundings
 from app.worker.trainer import Trainer, Wish
 from tests.support.rows import TRAINING, add_job, event_types, job_row
-
-
-@pytest.fixture
-def surroundings(database: Database, tmp_path: Path) -> Surroundings:
-    url = database.url.render_as_string(hide_password=False)
-    return Surroundings(url, tmp_path, 1, lease_seconds=5.0, snapshot_seconds=0.01, disk_reserve_bytes=0)
 
 
 def claimed(database: Database) -> Claim:
@@ -118,8 +112,8 @@ def test_a_failure_that_cannot_be_written_leaves_the_trainer_alive(
 
 
 def test_a_reserve_that_is_touched_pauses_the_job_of_a_disk_of_ours(
-    database: Database, blobs: Blobs, materials: Materials, surroundings: Surroundings, tmp_path: Path
+    database: Database, blobs: Blobs, materials: Materials, surroundings: Surroundings
 ) -> None:
-    scarce = Surroundings(surroundings.url, tmp_path, 1, 5.0, 0.01, disk_reserve_bytes=2**60)
+    scarce = replace(surroundings, disk_reserve_bytes=2**60)
     word, job = run(database, blobs, materials, scarce)
     assert (word, job.status) == ("finished", "paused" if database.is_sqlite else "succeeded")
