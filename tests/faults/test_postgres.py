@@ -19,7 +19,7 @@ from tests.support.postgres import Postgres
 from tests.support.promises import Control
 from tests.support.proxy import Proxy, Where
 from tests.support.server import Server, alive, until
-from tests.support.training import Json, finished, made, submit, upload
+from tests.support.training import Json, finished, log_of, made, submit, upload
 
 RESTARTS = int(os.environ.get("CHAINRULE_TEST_RESTARTS", "1"))
 FAULTS = int(os.environ.get("CHAINRULE_TEST_FAULTS", "3"))
@@ -174,6 +174,8 @@ def test_a_cut_commit_of_a_worker_changes_nothing(house: House, where: Where, st
     assert house.proxy.cuts > before
     house.proxy.heal()
     settle(house.server)
+    types = [each["type"] for each in log_of(client, job["id"])]
+    assert "job.warning" not in types, "it had to wait for the end of a lease that nobody knew of"
     check(house.server, controls={job["id"]: house.control})
 
 
