@@ -3,7 +3,6 @@
 import contextlib
 import random
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from sqlalchemy.orm import Session
 from app.storage.columns import to_json
 from app.storage.disk import is_full
 from app.storage.hostclock import host_clock
+from app.storage.turns import Turns
 
 SAFE_WAL = (3, 51, 3)
 """Older SQLite can lose committed rows when a checkpoint races a commit: no WAL before this."""
@@ -29,6 +29,7 @@ CHANNEL = "chainrule"
 STATEMENT_SECONDS = 5.0
 IDLE_SECONDS = 15.0
 POOL_SECONDS = 4.0
+BUSY_SECONDS = 15.0
 
 Result = TypeVar("Result")
 
@@ -76,11 +77,15 @@ class Database:
         self.nudge: Callable[[], None] = lambda: None
         self.relieve: Callable[[], bool] = lambda: False
         self.losses = 0
-        self._one_writer = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._turns: Turns | None = None
+        self._turn: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         self._watching: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         if self.is_sqlite:
             self._sqlite_module = _sqlite()
             self._clock: Callable[[], float] | None = None
+            if self.path is not None:
+                self._turns = Turns(self.path, BUSY_SECONDS)
+                self._turn = self._turns.turn
             self.engine = sa.create_engine(
                 self.url,
                 module=self._sqlite_module,
@@ -143,7 +148,7 @@ class Database:
         connection.isolation_level = None  # BEGIN is ours: see _begin
         wal = self._sqlite_module.sqlite_version_info >= SAFE_WAL
         for pragma in (
-            "busy_timeout=15000",
+            f"busy_timeout={int(1000 * BUSY_SECONDS)}",
             f"journal_mode={'WAL' if wal else 'DELETE'}",
             "synchronous=FULL",  # every 2xx must survive a power cut
             "foreign_keys=ON",
@@ -162,7 +167,7 @@ class Database:
         """One transaction: committed when the block ends, rolled back when it raises."""
         with (
             self._watching(),
-            self._one_writer,
+            self._turn(),
             Session(self._writer, expire_on_commit=False) as session,
         ):
             with session.begin():
@@ -206,6 +211,8 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        if self._turns is not None:
+            self._turns.close()
 
 
 def _begin(connection: Connection) -> None:
