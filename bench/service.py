@@ -48,8 +48,8 @@ IRIS_JOB: dict[str, Any] = {
 
 
 @contextmanager
-def server(workers: int, database_url: str | None = None) -> Iterator[httpx.Client]:
-    """A server of the installed code, and a client with its admin key."""
+def server(workers: int, database_url: str | None = None) -> Iterator[tuple[httpx.Client, int]]:
+    """A server of the installed code: a client with its admin key, and its process id."""
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "app.cli", "serve", "--port", "0"]
         command += ["--data-dir", directory, "--workers", str(workers)]
@@ -66,7 +66,7 @@ def server(workers: int, database_url: str | None = None) -> Iterator[httpx.Clie
             with httpx.Client(base_url=address, headers=headers, timeout=60) as client:
                 while client.get("/readyz?workers=1").status_code != 200:
                     time.sleep(0.05)
-                yield client
+                yield client, process.pid
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(15)
@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--database-url")
     asked = parser.parse_args()
-    with server(asked.workers, asked.database_url) as client:
+    with server(asked.workers, asked.database_url) as (client, _):
         dataset = upload(client)
         one_job(client, dataset, 40)
         many_jobs(client, dataset, asked.jobs)
