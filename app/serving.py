@@ -51,6 +51,7 @@ def surroundings(settings: Settings) -> Surroundings:
         snapshot_seconds=settings.snapshot_seconds,
         disk_reserve_bytes=settings.disk_reserve_bytes,
         memory_bytes=settings.memory_of_a_job,
+        trainer_nice=settings.trainer_nice,
     )
 
 

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     webhook_retry_seconds: float = Field(
         5.0, gt=0, le=600, description="Pause before a webhook's second attempt; later ones are longer."
     )
+    trainer_nice: int = Field(
+        10, ge=0, le=19, description="By how much trainers yield to the API; 0: every process is equal."
+    )
     shutdown_seconds: float = Field(
         5.0, gt=0, le=60, description="How long open requests may go on after SIGTERM."
     )

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Generator
@@ -53,6 +54,7 @@ def main(connection: Connection, wish: Any, surroundings: Surroundings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C to the group must not cost the snapshot
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     die_with_parent()
+    os.nice(surroundings.trainer_nice)  # an answer costs a trainer little, and a wait costs a client much
     database = surroundings.database()
     blobs = surroundings.blobs(database)
     materials = Materials(database, blobs, surroundings.cache)
