@@ -126,7 +126,7 @@ class Follower:
         self._woken.set()
 
     def leave(self) -> None:
-        """The client has gone."""
+        """The client has gone, or its time is over."""
         self.left = True
         self.wake()
 

@@ -76,6 +76,7 @@ def _names(known: str, etag: str) -> bool:
 )
 async def read(
     job_id: JobId,
+    request: Request,
     state: StateDep,
     principal: PrincipalDep,
     wait: Wait = 0.0,
@@ -93,7 +94,8 @@ async def read(
 ) -> Response:
     """The job. With ?wait= the answer comes when the status changes, at once if it is terminal or paused."""
     seconds = min(wait, state.settings.max_wait_seconds)
-    record = await state.following.changed(principal, job_id, wait_for == "terminal", seconds)
+    terminal = wait_for == "terminal"
+    record = await state.following.changed(principal, job_id, terminal, seconds, request.receive)
     return _answer(record, if_none_match)
 
 
@@ -129,7 +131,8 @@ async def follow(
         await state.following.records.get(principal, job_id)
         return EventStream(state.following, principal, job_id, after)
     seconds = min(wait, state.settings.max_wait_seconds)
-    frames, over = await state.following.events(principal, job_id, after, limit, seconds)
+    following = state.following
+    frames, over = await following.events(principal, job_id, after, limit, seconds, request.receive)
     first, last = (frames[0].seq, frames[-1].seq) if frames else ("null", "null")
     more = "true" if len(frames) == limit and not over else "false"
     data = b",".join(each.json for each in frames)

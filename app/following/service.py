@@ -1,12 +1,12 @@
 """Reading a job and its events, and waiting for them to change."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from app.errors import Unauthenticated
-from app.following.channels import Channel, Frame
+from app.following.channels import Channel, Follower, Frame
 from app.following.feed import Feed
 from app.following.places import Places
 from app.following.records import Record, Records
@@ -15,6 +15,8 @@ from app.keys.service import Authenticator, Principal
 from app.settings import Settings
 from app.storage.changes import Watch
 from app.storage.database import Database
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 THREADS = 3
 """Of its own: readers wait neither for uploads nor for slow writers."""
@@ -42,9 +44,11 @@ class Following:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def changed(self, principal: Principal, job_id: str, terminal: bool, seconds: float) -> Record:
+    async def changed(
+        self, principal: Principal, job_id: str, terminal: bool, seconds: float, receive: Receive
+    ) -> Record:
         """The job once nothing more happens to it, or its status is another (unless only a ``terminal`` one
-        will do), or the time is over. Raises NotFound.
+        will do), or the time is over. ``receive`` is the ASGI request's. Raises NotFound.
         """
         record = await self.records.get(principal, job_id)
         first = record.status
@@ -54,23 +58,21 @@ class Following:
 
         if done(record.status) or seconds <= 0:
             return record
-        await self._hold(principal, job_id, False, seconds, lambda channel: done(channel.status))
+        await self._hold(principal, job_id, False, seconds, receive, lambda channel: done(channel.status))
         return await self.records.get(principal, job_id)
 
     async def events(
-        self, principal: Principal, job_id: str, after: int, limit: int, seconds: float
+        self, principal: Principal, job_id: str, after: int, limit: int, seconds: float, receive: Receive
     ) -> Events:
         """The events behind ``after``, once there are any, or the time is over. Raises NotFound."""
         found = await self._events(principal, job_id, after, limit)
         if found.frames or found.over or seconds <= 0:
             return found
-        await self._hold(
-            principal,
-            job_id,
-            True,
-            seconds,
-            lambda channel: channel.over(after) or (channel.last or 0) > after,
-        )
+
+        def done(channel: Channel) -> bool:
+            return channel.over(after) or (channel.last or 0) > after
+
+        await self._hold(principal, job_id, True, seconds, receive, done)
         return await self._events(principal, job_id, after, limit)
 
     async def _events(self, principal: Principal, job_id: str, after: int, limit: int) -> Events:
@@ -87,18 +89,20 @@ class Following:
         job_id: str,
         wants_events: bool,
         seconds: float,
+        receive: Receive,
         done: Callable[[Channel], bool],
     ) -> None:
-        """Return when the channel is ``done``, or the time is over, or the server stops."""
+        """Return when the channel is ``done``, the time is over, the client goes or the server stops."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
         with (
             self.places.taken(principal.key_id),
             self.feed.follow(job_id, principal.key_id, wants_events) as follower,
         ):
-            timer = loop.call_at(until, follower.wake)
+            # Its own word, and not a look at the clock: a timer may be a little early.
+            timer = loop.call_later(seconds, follower.leave)
+            listening = loop.create_task(listen(receive, follower))
             try:
-                while not self.feed.stopped and loop.time() < until:
+                while not (self.feed.stopped or follower.left):
                     if follower.revoked:
                         raise Unauthenticated("This API key has expired, or was revoked.")
                     if follower.channel.gone or (follower.channel.looked and done(follower.channel)):
@@ -106,3 +110,13 @@ class Following:
                     await follower.woken()
             finally:
                 timer.cancel()
+                listening.cancel()
+
+
+async def listen(receive: Receive, follower: Follower) -> None:
+    """Notice that the client goes."""
+    try:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    finally:
+        follower.leave()

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.following.channels import Follower, Frame
 from app.following.feed import EVENTS_AT_ONCE, LOOK_SECONDS
-from app.following.service import Following
+from app.following.service import Following, listen
 from app.keys.service import Principal
 
 RETRY = b"retry: 1000\n\n"
@@ -50,7 +50,7 @@ class EventStream(Response):
             feed.follow(self._job_id, key_id, wants_events=True) as follower,
         ):
             follower.abort = scope.get("state", {}).get("abort")
-            listening = asyncio.create_task(_listen(receive, follower))
+            listening = asyncio.create_task(listen(receive, follower))
             try:
                 await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
                 await self._send(follower, send, RETRY)
@@ -107,12 +107,3 @@ def _parts(frames: list[Frame]) -> list[bytes]:
             parts.append(b"".join(waiting))
             waiting, size = [], 0
     return [*parts, b"".join(waiting)] if waiting else parts
-
-
-async def _listen(receive: Receive, follower: Follower) -> None:
-    """Notice that the client goes."""
-    try:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-    finally:
-        follower.leave()

@@ -1,0 +1,113 @@
+"""A job is read once for all who ask, and no answer is older than its question."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.errors import NotFound
+from app.following import records
+from app.storage.database import Database
+from app.storage.tables import Job
+from tests.following.conftest import Counted, Play, until
+from tests.support.rows import add_job, another_process, principal
+
+
+def rename(database: Database, job_id: str, name: str) -> None:
+    with database.writing() as session:
+        session.execute(sa.update(Job).where(Job.id == job_id).values(name=name))
+
+
+def test_many_who_ask_at_once_are_answered_by_one_read(database: Database, play: Play) -> None:
+    asker, job_id = principal(database), add_job(database)
+
+    async def scene(following: Counted) -> None:
+        found = await asyncio.gather(*(following.records.get(asker, job_id) for _ in range(100)))
+        assert {json.loads(each.body)["id"] for each in found} == {job_id}
+        assert len(following.ran) == 1
+        await following.records.get(asker, job_id)
+        assert len(following.ran) == (1 if database.is_sqlite else 2)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("other", [False, True], ids=["this process", "another process"])
+def test_what_was_committed_before_the_question_is_in_the_answer(
+    database: Database, play: Play, other: bool
+) -> None:
+    asker, job_id = principal(database), add_job(database)
+
+    async def scene(following: Counted) -> None:
+        with another_process(database) as theirs:
+            for number in range(50):
+                rename(theirs if other else database, job_id, f"name {number}")
+                record = await following.records.get(asker, job_id)
+                assert json.loads(record.body)["name"] == f"name {number}"
+
+    play(scene)
+
+
+def test_a_read_that_has_begun_answers_nobody_who_comes_later(database: Database, play: Play) -> None:
+    asker, job_id = principal(database), add_job(database, name="old")
+
+    async def scene(following: Counted) -> None:
+        following.gate.clear()
+        early = asyncio.create_task(following.records.get(asker, job_id))
+        await until(lambda: following.ran)
+        await asyncio.sleep(0.2)  # by now it has read
+        rename(database, job_id, "new")
+        late = asyncio.create_task(following.records.get(asker, job_id))
+        await asyncio.sleep(0.05)
+        following.gate.set()
+        assert json.loads((await early).body)["name"] == "old"
+        assert json.loads((await late).body)["name"] == "new"
+        assert json.loads((await following.records.get(asker, job_id)).body)["name"] == "new"
+
+    play(scene)
+
+
+def test_another_project_finds_nothing_however_warm_it_is(database: Database, play: Play) -> None:
+    owner, stranger, job_id = principal(database), principal(database, "other"), add_job(database)
+
+    async def scene(following: Counted) -> None:
+        for _ in range(3):
+            await following.records.get(owner, job_id)
+            told: list[Any] = []
+            for asked in (job_id, "job_of_nobody"):
+                with pytest.raises(NotFound) as refused:
+                    await following.records.get(stranger, asked)
+                told.append((refused.value.detail, refused.value.faults))
+            assert told[0] == told[1]
+
+    play(scene)
+
+
+def test_one_who_leaves_takes_nothing_from_the_others(database: Database, play: Play) -> None:
+    asker, job_id = principal(database), add_job(database)
+
+    async def scene(following: Counted) -> None:
+        asking = [asyncio.create_task(following.records.get(asker, job_id)) for _ in range(3)]
+        await asyncio.sleep(0)
+        asking[0].cancel()
+        assert json.loads((await asking[1]).body)["id"] == job_id
+        assert json.loads((await asking[2]).body)["id"] == job_id
+
+    play(scene)
+
+
+def test_what_is_kept_is_bounded(database: Database, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not database.is_sqlite:
+        pytest.skip("nothing is kept")
+    monkeypatch.setattr(records, "MEMORY_BYTES", 10_000)
+    asker, jobs = principal(database), [add_job(database) for _ in range(20)]
+
+    async def scene(following: Counted) -> None:
+        for job_id in jobs * 2:
+            await following.records.get(asker, job_id)
+        kept = following.records._kept
+        assert 2 <= len(kept) <= 10
+        assert following.records._size == sum(len(each.body) for each in kept.values()) <= 10_000
+
+    play(scene)
