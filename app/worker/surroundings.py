@@ -36,7 +36,7 @@ class Surroundings:
     disk_reserve_bytes: int | None
     memory_bytes: int
     """The most that a job may need; see `limit_memory`."""
-    trainer_nice: int
+    trainer_nice: int = 0
 
     def database(self) -> Database:
         """For one process of a worker: it must learn of a lost connection while it still has its lease, and
