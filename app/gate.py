@@ -15,6 +15,7 @@ from app.settings import Settings
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 UPLOAD_PATHS = frozenset({"/v1/datasets"})
+JOB_PATHS = frozenset({"/v1/jobs", "/v1/jobs/plan"})
 LARGE_PATHS = ("/predict", "/trace")
 """How the paths end whose bodies hold rows."""
 
@@ -104,7 +105,7 @@ def body_limit(path: str, settings: Settings) -> int:
     """The most bytes that a body on this path may have."""
     if path in UPLOAD_PATHS:
         return settings.max_upload_bytes
-    if path == "/v1/jobs" or path.endswith(LARGE_PATHS):
+    if path in JOB_PATHS or path.endswith(LARGE_PATHS):
         return settings.max_json_bytes
     return min(SMALL_BYTES, settings.max_json_bytes)
 

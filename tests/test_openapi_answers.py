@@ -141,6 +141,7 @@ def _jobs(ask: Documented, dataset: str) -> None:
         "target": "species",
         "training": {"epochs": 100_000, "early_stopping": None},
     }
+    ask("POST", "/v1/jobs/plan", json=body)
     running = ask("POST", "/v1/jobs", json=body)["id"]
     waiting = ask("POST", "/v1/jobs", json=body | {"name": "next"})["id"]
     ask("POST", "/v1/jobs", json=body | {"dataset_id": "ds_none"})

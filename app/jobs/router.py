@@ -19,8 +19,9 @@ from app.dependencies import (
     rename,
     router,
 )
-from app.jobs import actions, service, submission
+from app.jobs import actions, planning, service, submission
 from app.jobs.answers import EpochAnswer, JobAnswer, SplitAnswer
+from app.jobs.plans import PlanAnswer
 from app.jobs.schemas import JobCreate
 from app.jobs.states import Action
 from app.jobs.states import State as JobState
@@ -51,6 +52,20 @@ async def create(
     parts = state.database, state.blobs, state.settings
     submit = partial(submission.create, *parts, principal, body, sent, once)
     return created(await run_in_threadpool(once.run, body.as_sent, submit))
+
+
+@routes.post(
+    "/plan",
+    response_model=PlanAnswer,
+    summary="Plan a job",
+    response_description="What it would do and take.",
+    responses={
+        404: refused("There is no such dataset, architecture or model in this project; errors name which.")
+    },
+)
+def plan(body: JobCreate, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
+    """Resolve and reckon a job without creating it. Refuses what `POST /v1/jobs` would refuse."""
+    return planning.plan(state.database, state.blobs, state.settings, principal, body)
 
 
 @routes.get(

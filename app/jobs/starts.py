@@ -21,6 +21,11 @@ _WIDER = 'Use "dtype": "float64".'
 
 def sent(blobs: Blobs, layers: list[LayerParameters], resolved: Resolved) -> Staged:
     """Keep parameters that came with the request. Raises Invalid where they do not fit the network."""
+    return blobs.stage(codec.dump(checked(layers, resolved)))
+
+
+def checked(layers: list[LayerParameters], resolved: Resolved) -> Parameters:
+    """Parameters that came with the request. Raises Invalid where they do not fit the network."""
     try:
         pairs = [(layer.W, layer.b) for layer in layers]
         parameters = Parameters.of(to_engine(resolved.architecture), pairs, resolved.training["dtype"])
@@ -30,7 +35,7 @@ def sent(blobs: Blobs, layers: list[LayerParameters], resolved: Resolved) -> Sta
         fault = Fault(f"initial_parameters{where}", "wrong_shape", message, _SHAPES)
         raise Invalid(f"{fault.param}: {message}", fault) from None
     _check_range(parameters, "initial_parameters")
-    return blobs.stage(codec.dump(parameters))
+    return parameters
 
 
 def spec_of(model: Model) -> ArchitectureSpec:

@@ -48,7 +48,7 @@ def create(
     Raises Invalid with every misfit, NotFound for an unknown dataset, architecture or initial model.
     """
     with database.reading() as session:
-        resolved = _resolve(session, database, blobs, settings, principal, asked)
+        resolved = resolved_of(session, database, blobs, settings, principal, asked)
     layers, model_id = asked.initial_parameters, asked.initial_model_id
     initial = None if layers is None else starts.sent(blobs, layers, resolved)
     moment = now()
@@ -102,7 +102,7 @@ def create(
         return once.answer(session, f"/v1/jobs/{job_id}", answer(session, job))
 
 
-def _resolve(
+def resolved_of(
     session: Session,
     database: Database,
     blobs: Blobs,
@@ -110,6 +110,7 @@ def _resolve(
     principal: Principal,
     asked: JobCreate,
 ) -> Resolved:
+    """What was asked for, with nothing left to choose. Raises as `create` does, and writes nothing."""
     dataset = datasets.get(session, principal, asked.dataset_id, param="dataset_id")
     model = None
     if asked.initial_model_id is not None:

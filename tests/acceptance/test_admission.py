@@ -43,3 +43,42 @@ def test_one_that_fits_says_what_it_needs(narrow_server: Server) -> None:
     assert 64 * MIB < small["memory_bytes"] < ALLOWED
     done = train(client, dataset_id=data["id"], target="y", training={"epochs": 1, "dtype": "float64"})
     assert small["memory_bytes"] < done["memory_bytes"] < ALLOWED
+
+
+def test_a_plan_is_what_the_job_becomes_and_creates_nothing(narrow_server: Server) -> None:
+    client = narrow_server.client()
+    data = upload(client, LINE)
+    jobs = client.get("/v1/jobs").json()["data"]
+    body = {"dataset_id": data["id"], "target": "y", "training": {"epochs": 7, "batch_size": 8}}
+    answer = client.post("/v1/jobs/plan", json=body)
+    assert answer.status_code == 200, answer.text
+    plan = answer.json()
+    assert client.get("/v1/jobs").json()["data"] == jobs
+    job = submit(client, **body)
+    for name in ("task", "target", "features", "architecture", "training", "warnings"):
+        assert plan[name] == job[name]
+    assert plan["memory"]["total"] == job["memory_bytes"] <= plan["memory"]["allowed"] == ALLOWED
+    split = client.get(f"/v1/jobs/{job['id']}/split").json()
+    assert plan["rows"] == {name: len(split[name]) for name in ("train", "validation", "test")}
+    assert plan["parameters"] == 1 * 32 + 32 + 32 * 16 + 16 + 16 + 1
+    trained = plan["rows"]["train"] * (3 * 609 - 32)
+    assert plan["multiply_adds"]["epoch"] == trained + plan["rows"]["validation"] * 609
+    assert plan["multiply_adds"]["total"] == 7 * plan["multiply_adds"]["epoch"]
+    seconds = plan["estimated_seconds"]
+    assert 0 < seconds["epoch"] < 1
+    assert seconds["total"] == pytest.approx(7 * seconds["epoch"])
+    timed = {**body, "training": {"epochs": 10**6, "time_budget_seconds": 2.5}}
+    assert client.post("/v1/jobs/plan", json=timed).json()["estimated_seconds"]["total"] == 2.5
+
+
+def test_a_plan_refuses_what_a_job_would(narrow_server: Server) -> None:
+    client = narrow_server.client()
+    data = upload(client, LINE)
+    body = {"dataset_id": data["id"], "target": "y"}
+    large = {**body, "architecture": {"layers": [{"units": 5000}] * 2}}
+    unknown = {**body, "dataset_id": "ds_unknown"}
+    misfit = {**body, "initial_parameters": [{"W": [[1.0]], "b": [0.0]}]}
+    for refused in (large, unknown, misfit, {**body, "epochs": 3}):
+        plan, job = (client.post(path, json=refused) for path in ("/v1/jobs/plan", "/v1/jobs"))
+        assert plan.status_code == job.status_code >= 400
+        assert plan.json()["errors"] == job.json()["errors"]
