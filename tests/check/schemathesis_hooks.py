@@ -15,7 +15,9 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     body = case.body
     if not isinstance(body, dict):
         return
-    if case.operation.label in ("POST /v1/jobs", "POST /v1/jobs/plan") and isinstance(body.get("dataset_id"), str):
+    if case.operation.label in ("POST /v1/jobs", "POST /v1/jobs/plan") and isinstance(
+        body.get("dataset_id"), str
+    ):
         body["dataset_id"] = os.environ["KNOWN_DATASET"]
         if isinstance(body.get("target"), str):
             body["target"] = ("kind", "a", "b")[len(body["target"]) % 3]
