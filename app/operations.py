@@ -107,10 +107,12 @@ async def readyz(
     """The database answers within a second and has the schema; with ?workers=1 somebody works, too."""
     if state.watch.stopped:
         raise Unavailable("The server is shutting down.")
-    try:
-        live = await asyncio.wait_for(run_in_threadpool(_look, state), 1.0)
-    except TimeoutError:
-        raise Unavailable("The database did not answer within a second.") from None
+    look = asyncio.create_task(run_in_threadpool(_look, state))
+    look.add_done_callback(lambda late: late.cancelled() or late.exception())  # it may come when we have gone
+    answered, _ = await asyncio.wait({look}, timeout=1.0)  # a thread cannot be cancelled, only be left
+    if not answered:
+        raise Unavailable("The database did not answer within a second.")
+    live = look.result()
     if workers and not live:
         raise Unavailable("No worker is alive.")
     disk = "low" if state.disk.is_low() else "ok"
@@ -126,7 +128,7 @@ def _look(state: State) -> int:
 def _alive(state: State) -> list[dict[str, Any]]:
     with state.database.reading() as session:
         silent = (clock() - Worker.seen_at).label("silent")
-        seen = sa.select(Worker, silent).where(silent < SILENT_SECONDS).order_by(Worker.id)
+        seen = sa.select(Worker, silent).where(sa.func.abs(silent) < SILENT_SECONDS).order_by(Worker.id)
         return [
             {
                 "id": row.id,

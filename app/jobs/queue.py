@@ -129,7 +129,8 @@ def claim(database: Database, worker_id: str, slots: int, lease_seconds: float) 
     with database.writing() as session:
         database.claim_lock(session)
         for job in session.scalars(LAPSED, {"states": [State.RUNNING]}).all():
-            _requeue(session, job, lost=True, crashed=False)  # the worker's silence is not the job's fault
+            if job.worker_id != worker_id:  # our own are renewed by the next beat: the clock has jumped
+                _requeue(session, job, lost=True, crashed=False)  # a worker's silence is not the job's fault
         claims: list[Claim] = []
         while len(claims) < slots and (taken := _take(session, worker_id, lease_seconds)):
             claims.append(taken)

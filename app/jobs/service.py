@@ -25,14 +25,23 @@ def get(session: Session, principal: Principal, job_id: str) -> Job:
     return lookup.get(session, Job, principal.project_id, job_id, "job_id")
 
 
+ROWS_AT_ONCE = 100_000
+
+
 def delete(session: Session, blobs: Blobs, principal: Principal, job_id: str) -> None:
     """Delete a finished job with its history; its model stays."""
     job = lookup.get(session, Job, principal.project_id, job_id, "job_id", lock=True)
     require(job.status, "delete")
     ledger.drop(session, blobs, job.id)
     initial = job.initial_parameters
-    for table in (Epoch, Event, Snapshot):
-        session.execute(sa.delete(table).where(table.job_id == job.id))
+    for table, number, count in (
+        (Epoch, Epoch.epoch, job.epochs_completed),
+        (Event, Event.seq, job.event_count),
+        (Snapshot, Snapshot.number, job.snapshot_count),
+    ):
+        for first in range(1, count + 1, ROWS_AT_ONCE):  # each statement within the time that one has
+            part = number.between(first, first + ROWS_AT_ONCE - 1)
+            session.execute(sa.delete(table).where(table.job_id == job.id, part))
     session.execute(sa.delete(Job).where(Job.id == job.id))
     if initial is not None:
         blobs.release(session, initial)
@@ -41,6 +50,9 @@ def delete(session: Session, blobs: Blobs, principal: Principal, job_id: str) ->
 def answer(session: Session, job: Job) -> dict[str, Any]:
     """The job as clients see it."""
     training = job.training
+    # Each moment is of the wall clock of whoever wrote it, and those are not set alike.
+    started = None if job.started_at is None else max(job.created_at, job.started_at)
+    finished = None if job.finished_at is None else max(started or job.created_at, job.finished_at)
     return {
         "id": job.id,
         "created_at": job.created_at,
@@ -74,8 +86,8 @@ def answer(session: Session, job: Job) -> dict[str, Any]:
         "error": job.error,
         "retries": job.retries,
         "paused_because": job.paused_because,
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
+        "started_at": started,
+        "finished_at": finished,
     }
 
 

@@ -283,6 +283,16 @@ def test_a_claim_that_was_never_answered_is_given_back(database: Database) -> No
     assert job_row(database, unknown).status == "queued"
 
 
+def test_a_worker_takes_no_lease_from_itself(database: Database) -> None:
+    """The clock has jumped between two beats: the next one renews it."""
+    job_id = add_job(database)
+    taken = one(database)
+    expire(database, job_id)
+    assert claim(database) == []
+    assert queue.heartbeat(database, "wrk_a", [taken], LEASE) == {job_id: "run"}
+    assert claim(database, 1, "wrk_b") == []
+
+
 def test_a_heartbeat_tells_again_who_is_there(database: Database) -> None:
     who = {"host": "h", "pid": 1, "slots": 2, "started_at": now()}
     for _ in range(2):
