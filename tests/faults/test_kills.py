@@ -74,18 +74,18 @@ class Ward:
             rows = session.execute(sa.select(*columns, Job.snapshot_count))
             return {row[0]: Place(*row[1:5], (row[5], row[6])) for row in rows if row[0] in self.jobs}
 
-    def keep_busy(self) -> None:
-        """One job more than there are slots, and a kind after the other."""
-        moving = [each for each in self.places().values() if each.status not in AT_REST]
+    def all_at_work(self) -> bool:
+        """Whether every slot trains; submits jobs, a kind after the other, so that one always waits."""
+        moving = [each.status for each in self.places().values() if each.status not in AT_REST]
         for _ in range(SLOTS + 2 - len(moving)):
             kind = next(self._next)
             body = self._requests.body(kind)
             self.jobs[submit(self.client, **body, name=f"{kind} {len(self.jobs)}")["id"]] = kind
+        return moving.count("running") > SLOTS
 
     def strike(self) -> None:
         """Kill one part at a random instant, and wait until what it was doing goes on elsewhere."""
-        self.keep_busy()
-        until(lambda: sum(each.status == "running" for each in self.places().values()) > SLOTS, 60)
+        until(self.all_at_work, 60)
         time.sleep(self.draw.uniform(0, 1.0))
         # The third crash without a snapshot fails a job, as it should: such a job is left in peace till then.
         until(lambda: all(each.crashes < POISON - 1 for each in self.places().values()), 60)
