@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,12 @@ IRIS_JOB: dict[str, Any] = {
 
 
 @contextmanager
-def server(workers: int, database_url: str | None = None) -> Iterator[tuple[httpx.Client, int]]:
-    """A server of the installed code: a client with its admin key, and its process id."""
-    with tempfile.TemporaryDirectory() as directory:
+def server(
+    workers: int, database_url: str | None = None, data_dir: Path | None = None
+) -> Iterator[tuple[httpx.Client, int]]:
+    """A server of the installed code: a client with its admin key, and its process id. Its directory is
+    deleted unless one is given."""
+    with tempfile.TemporaryDirectory() if data_dir is None else nullcontext(str(data_dir)) as directory:
         command = [sys.executable, "-m", "app.cli", "serve", "--port", "0"]
         command += ["--data-dir", directory, "--workers", str(workers)]
         environment = {**os.environ, "CHAINRULE_ADMIN_KEY": "a-key-for-benchmarks"}
@@ -64,7 +67,7 @@ def server(workers: int, database_url: str | None = None) -> Iterator[tuple[http
         headers = {"Authorization": "Bearer a-key-for-benchmarks"}
         try:
             with httpx.Client(base_url=address, headers=headers, timeout=60) as client:
-                while client.get("/readyz?workers=1").status_code != 200:
+                while client.get(f"/readyz?workers={min(1, workers)}").status_code != 200:
                     time.sleep(0.05)
                 yield client, process.pid
         finally:

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.jobs import events, ledger
+from app.jobs import events, ledger, thinning
 from app.jobs.states import HELD, State, require
 from app.keys.service import Principal
 from app.storage import lookup
@@ -115,20 +115,8 @@ def epochs(
     """Epochs behind ``after``; thinned to ``max_points``, keeping first, last, least and greatest cost."""
     statement = sa.select(Epoch).where(Epoch.job_id == job_id, Epoch.epoch > after).order_by(Epoch.epoch)
     if max_points is not None:
-        chosen = _thinned(session, job_id, after, max_points)
+        chosen = thinning.chosen(session, job_id, after, max_points)
         rows: Sequence[Epoch] = session.scalars(statement.where(Epoch.epoch.in_(chosen))).all()
         return [events.epoch_answer(row) for row in rows], False
     rows = session.scalars(statement.limit(limit + 1)).all()
     return [events.epoch_answer(row) for row in rows[:limit]], len(rows) > limit
-
-
-def _thinned(session: Session, job_id: str, after: int, most: int) -> list[int]:
-    statement = sa.select(Epoch.epoch, Epoch.cost).where(Epoch.job_id == job_id, Epoch.epoch > after)
-    rows = [(row.epoch, row.cost) for row in session.execute(statement.order_by(Epoch.epoch))]
-    if len(rows) <= most:
-        return [epoch for epoch, _ in rows]
-    costs = [(cost, epoch) for epoch, cost in rows if cost is not None]
-    kept = {rows[0][0], rows[-1][0], *(edge(costs)[1] for edge in (min, max) if costs)}
-    others = max(0, most - len(kept))
-    kept.update(rows[(index + 1) * len(rows) // (others + 1)][0] for index in range(others))
-    return sorted(kept)
