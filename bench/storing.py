@@ -140,7 +140,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         data_dir = Path(name)
         url = asked.database_url or f"sqlite:///{data_dir / 'chainrule.sqlite'}"
-        surroundings = Surroundings(url, data_dir, 1, 3600.0, 2.0, None)
+        surroundings = Surroundings(url, data_dir, 1, 3600.0, 2.0, None, 2**33)
         with server(0, asked.database_url, data_dir) as (client, _):
             database = surroundings.database()
             bench = Bench(client, database, surroundings)
