@@ -120,12 +120,15 @@ class Housekeeping(threading.Thread):
     def run(self) -> None:
         swept_at = -math.inf
         while True:
-            moment, low = time.monotonic(), self._state.disk.is_low()
+            moment = time.monotonic()
             try:
+                low = self._state.disk.is_low()
                 self._state.disk.take_ballast()
                 if moment - swept_at >= (SHORT_OF_ROOM_SECONDS if low else HOUSEKEEPING_SECONDS):
                     swept_at = moment
                     self._sweep(SHORT_OF_ROOM_SECONDS if low else GRACE_SECONDS)
+                    if low:
+                        self._state.database.shrink()
             except (SQLAlchemyError, OSError):
                 log.warning("housekeeping was put off", exc_info=True)
             if self.over.wait(DISK_SECONDS):

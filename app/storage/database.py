@@ -31,6 +31,9 @@ IDLE_SECONDS = 15.0
 POOL_SECONDS = 4.0
 BUSY_SECONDS = 15.0
 
+SHRUNK_AT_ONCE = 1024
+"""Pages of SQLite's file that one transaction gives back."""
+
 Result = TypeVar("Result")
 
 
@@ -149,6 +152,7 @@ class Database:
         wal = self._sqlite_module.sqlite_version_info >= SAFE_WAL
         for pragma in (
             f"busy_timeout={int(1000 * BUSY_SECONDS)}",
+            "auto_vacuum=INCREMENTAL",  # for `shrink`; of no effect once there are tables
             f"journal_mode={'WAL' if wal else 'DELETE'}",
             "synchronous=FULL",  # every 2xx must survive a power cut
             "foreign_keys=ON",
@@ -208,6 +212,22 @@ class Database:
             session.info["announced"] = True
         else:
             session.execute(sa.text(f"NOTIFY {CHANNEL}"))
+
+    def shrink(self) -> None:
+        """Give the disk back what deletions have left free in SQLite's file, in transactions of a few MiB."""
+        before = None
+        while self.is_sqlite:
+            connection: Any = self.engine.raw_connection()
+            try:
+                free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+                if free in (0, before):
+                    return
+                before = free
+                with self._turn():  # each page is a step of its own, which only a script takes
+                    connection.executescript(f"PRAGMA incremental_vacuum({SHRUNK_AT_ONCE})")
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # it is this that cuts the file
+            finally:
+                connection.close()
 
     def close(self) -> None:
         self.engine.dispose()

@@ -11,7 +11,6 @@ import os
 import secrets
 from pathlib import Path
 
-import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from app.errors import DiskFull
@@ -23,6 +22,7 @@ RESERVE_SHARE = 100
 BALLAST_BYTES = 16 * 2**20
 LEAST_MARGIN = 2**20
 
+POSTGRES_FULL = "53100"
 SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_SHMSIZE = 13, 778, 4874
 """SQLite says FULL where the disk is, IOERR_WRITE where a quota is used up, SHMSIZE for its shared index."""
 
@@ -109,7 +109,7 @@ def is_full(error: BaseException) -> bool:
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     if not isinstance(error, DBAPIError):
         return False
-    if isinstance(error.orig, psycopg.Error):
-        return isinstance(error.orig, psycopg.errors.DiskFull)
+    if getattr(error.orig, "sqlstate", None) == POSTGRES_FULL:
+        return True
     code = getattr(error.orig, "sqlite_errorcode", None)
     return code in (SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_SHMSIZE)

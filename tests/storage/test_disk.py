@@ -129,3 +129,22 @@ def test_a_full_disk_is_told_as_one_by_sqlite_and_a_database_on_it_stays_sound(p
         assert session.scalar(sa.text("PRAGMA integrity_check")) == "ok"
         assert session.scalar(sa.text("SELECT count(*) FROM t")) == 1
     database.close()
+
+
+def test_what_deletions_left_in_sqlite_s_file_is_given_back(place: Path) -> None:
+    database = Database(f"sqlite:///{place / 'd.sqlite'}", 2)
+    with database.writing() as session:
+        session.execute(sa.text("CREATE TABLE t (x)"))
+    database.shrink()
+    for _ in range(20):
+        with database.writing() as session:
+            session.execute(sa.text("INSERT INTO t VALUES (zeroblob(300000))"))
+    with database.writing() as session:
+        session.execute(sa.text("DELETE FROM t WHERE rowid > 1"))
+    before = free(place)
+    database.shrink()
+    assert free(place) > before + 3 * MIB
+    with database.reading() as session:
+        assert session.scalar(sa.text("PRAGMA integrity_check")) == "ok"
+        assert session.scalar(sa.text("SELECT count(*) FROM t")) == 1
+    database.close()
