@@ -156,6 +156,17 @@ class TooManyStreams(ChainruleError):
         self.headers = {"Retry-After": str(retry_after)}
 
 
+class TooManyJobs(ChainruleError):
+    """As many jobs of this project wait as may."""
+
+    status = 429
+    code = "too_many_jobs"
+
+    def __init__(self, detail: str | None = None, *faults: Fault) -> None:
+        super().__init__(detail, *faults)
+        self.headers = {"Retry-After": "5"}
+
+
 class Unavailable(ChainruleError):
     """The service cannot answer just now."""
 

@@ -102,6 +102,11 @@ def refused(description: str) -> Json:
     return {"description": description, "content": _PROBLEM}
 
 
+def later(description: str) -> Json:
+    """A problem that goes away by itself: Retry-After says when to ask again."""
+    return {**refused(description), "headers": RETRY}
+
+
 _REFUSALS: dict[str, Json] = {
     "400": refused("The request cannot be read."),
     "401": {**refused("The key is missing, unknown, expired or revoked."), "headers": _CHALLENGE},

@@ -3,24 +3,20 @@
 import asyncio
 from typing import Annotated, Any
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 import app
-from app.dependencies import PROBLEMS, State, StateDep, router
+from app.dependencies import PROBLEMS, PrincipalDep, State, StateDep, router
 from app.engine import fingerprint
 from app.errors import Unavailable
+from app.jobs import workers as workforce
 from app.schemas import Answer, Fingerprint, Shape, Time, words
 from app.storage import migration
-from app.storage.columns import clock
-from app.storage.tables import Worker
 
 probes = APIRouter(tags=["operations"], responses=PROBLEMS)
 routes = router("/v1", "operations")
-
-SILENT_SECONDS = 15.0
 
 
 class Live(Answer):
@@ -34,7 +30,8 @@ class Ready(Answer):
 
     status: str = Field(description="ready, always: else the answer is a 503.", examples=["ready"])
     database: str = Field(description="ok, always: else the answer is a 503.", examples=["ok"])
-    workers: int = Field(description="Workers that have been seen lately.", examples=[1])
+    workers: int = Field(description="Workers that have been seen lately and take jobs.", examples=[1])
+    draining: int = Field(description="Workers that hand their jobs back and go away.", examples=[0])
     disk: str = Field(
         description="ok; or low: nothing new is taken, and jobs pause, until there is room again.",
         examples=["ok"],
@@ -54,6 +51,12 @@ class LimitsAnswer(Answer):
     max_parameters: int = Field(description="Weights and biases of a network.", examples=[50000000])
     max_predict_rows: int = Field(description="Rows of one JSON prediction.", examples=[100000])
     job_memory_bytes: int = Field(description="Memory of one job, in bytes.", examples=[8589934592])
+    max_running_jobs: int | None = Field(
+        description="Running jobs of a project that has no limit of its own; null: no limit.", examples=[4]
+    )
+    max_queued_jobs: int = Field(
+        description="Waiting jobs of a project that has no limit of its own.", examples=[10000]
+    )
 
 
 class Server(Answer):
@@ -61,7 +64,7 @@ class Server(Answer):
 
     object: str = Field("server", description="What this is.", examples=["server"])
     version: str = Field(description="The server's version.", examples=["0.1.0"])
-    limits: Annotated[dict[str, int | float], Shape(LimitsAnswer)] = Field(
+    limits: Annotated[dict[str, int | float | None], Shape(LimitsAnswer)] = Field(
         description="The most that it takes."
     )
     fingerprint: Annotated[dict[str, Any], Shape(Fingerprint)] = Field(
@@ -77,7 +80,17 @@ class WorkerAnswer(Answer):
     host: str = Field(description="The name of its host.", examples=["lab-3"])
     pid: int = Field(description="Its process id there.", examples=[4711])
     slots: int = Field(description="Jobs that it can train at once.", examples=[2])
-    busy: int = Field(description="Jobs that it is training.", examples=[1])
+    busy: int = Field(description="Jobs of all projects that it is training.", examples=[1])
+    state: str = Field(
+        description="active; or draining: it takes no jobs any more, and hands back those that it has.",
+        examples=["active"],
+        json_schema_extra=words(("active", "draining")),
+    )
+    jobs: list[str] = Field(
+        description="Ids of the jobs that it holds: those of this project, for an admin key those of every "
+        "project.",
+        examples=[["job_0n5c1k4v8d2s6m9q3x7z1b5f"]],
+    )
     started_at: Time = Field(description="When it started.")
     seen_seconds_ago: float = Field(description="Seconds since it was last seen.", examples=[0.42])
 
@@ -112,35 +125,18 @@ async def readyz(
     answered, _ = await asyncio.wait({look}, timeout=1.0)  # a thread cannot be cancelled, only be left
     if not answered:
         raise Unavailable("The database did not answer within a second.")
-    live = look.result()
+    live, draining = look.result()
     if workers and not live:
-        raise Unavailable("No worker is alive.")
+        raise Unavailable("No worker takes jobs.")
     disk = "low" if state.disk.is_low() else "ok"
-    return {"status": "ready", "database": "ok", "workers": live, "disk": disk}
+    return {"status": "ready", "database": "ok", "workers": live, "draining": draining, "disk": disk}
 
 
-def _look(state: State) -> int:
+def _look(state: State) -> tuple[int, int]:
     if not migration.is_current(state.database):
         raise Unavailable("The database's schema is not this server's. Run 'chainrule-server migrate'.")
-    return len(_alive(state))
-
-
-def _alive(state: State) -> list[dict[str, Any]]:
     with state.database.reading() as session:
-        silent = (clock() - Worker.seen_at).label("silent")
-        seen = sa.select(Worker, silent).where(sa.func.abs(silent) < SILENT_SECONDS).order_by(Worker.id)
-        return [
-            {
-                "id": row.id,
-                "host": row.host,
-                "pid": row.pid,
-                "slots": row.slots,
-                "busy": row.busy,
-                "started_at": row.started_at,
-                "seen_seconds_ago": max(0.0, seconds),
-            }
-            for row, seconds in session.execute(seen)
-        ]
+        return workforce.count(session)
 
 
 @routes.get(
@@ -158,6 +154,8 @@ def server(state: StateDep) -> dict[str, Any]:
         "max_units",
         "max_parameters",
         "max_predict_rows",
+        "max_running_jobs",
+        "max_queued_jobs",
     )
     limits = {name: getattr(settings, name) for name in names}
     limits["job_memory_bytes"] = settings.memory_of_a_job
@@ -170,6 +168,8 @@ def server(state: StateDep) -> dict[str, Any]:
     summary="List workers",
     response_description="Every worker that has been seen lately.",
 )
-def listing(state: StateDep) -> dict[str, Any]:
-    """Supervisors that have been seen lately, and how many of their slots are busy."""
-    return {"data": _alive(state)}
+def listing(state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
+    """Supervisors that have been seen lately, and the jobs that each one holds."""
+    project_id = None if principal.role == "admin" else principal.project_id
+    with state.database.reading() as session:
+        return {"data": workforce.alive(session, project_id)}

@@ -52,6 +52,7 @@ def surroundings(settings: Settings) -> Surroundings:
         disk_reserve_bytes=settings.disk_reserve_bytes,
         memory_bytes=settings.memory_of_a_job,
         trainer_nice=settings.trainer_nice,
+        max_running_jobs=settings.max_running_jobs,
     )
 
 

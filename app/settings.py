@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         10.0, ge=2, le=600, description="A worker that is silent for longer loses its jobs."
     )
+    max_running_jobs: int | None = Field(
+        None, ge=0, description="Most running jobs of a project that has no limit of its own."
+    )
+    max_queued_jobs: int = Field(
+        10_000, ge=0, description="Most waiting jobs of a project that has no limit of its own."
+    )
     snapshot_seconds: float = Field(2.0, gt=0, description="Least time between two snapshots of a job.")
     webhooks: bool = Field(False, description="Allow webhooks: the only requests that a server makes.")
     webhook_private: bool = Field(

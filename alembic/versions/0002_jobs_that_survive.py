@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("split", sa.JSON(), nullable=True),
     ):
         op.add_column("jobs", column)
+    op.create_index("ix_jobs_line", "jobs", ["project_id", "status", sa.text("priority DESC"), "id"])
     for name in ("max_running", "max_queued"):
         op.add_column("projects", sa.Column(name, sa.BigInteger(), nullable=True))
     op.add_column("workers", sa.Column("draining", sa.Boolean(), nullable=False, server_default=sa.false()))
@@ -105,6 +106,7 @@ def downgrade() -> None:
     op.drop_column("workers", "draining")
     for name in ("max_running", "max_queued"):
         op.drop_column("projects", name)
+    op.drop_index("ix_jobs_line", "jobs")
     for name in ("retries", "paused_because", "memory_bytes", "snapshot_count", "split"):
         op.drop_column("jobs", name)
     _drop_snapshots()

@@ -42,7 +42,8 @@ class Records:
     """On SQLite a record is good until the file's next commit, which is looked at for every request. On
     Postgres requests gather, and each is answered by a read that began after it came."""
 
-    def __init__(self, database: Database, watch: Watch, run: Run) -> None:
+    def __init__(self, database: Database, watch: Watch, run: Run, max_running: int | None) -> None:
+        self._max_running = max_running
         self._database = database
         self._watch = watch
         self._run = run
@@ -100,7 +101,7 @@ class Records:
                 project_id, job_id = key
                 try:
                     job = lookup.get(session, Job, project_id, job_id, "job_id")
-                    answer = JobAnswer.model_validate(service.answer(session, job))
+                    answer = JobAnswer.model_validate(service.answer(session, job, self._max_running))
                 except SQLAlchemyError:
                     raise
                 except Exception as error:  # the others' jobs are as good as ever

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Gone
-from app.jobs import events, ledger
+from app.jobs import events, ledger, line
 from app.jobs.events import Entry
 from app.jobs.states import Action, State, require
 from app.keys.service import Principal
@@ -19,12 +19,19 @@ from app.storage.tables import Dataset, Job, Model
 
 
 def ask(
-    session: Session, database: Database, blobs: Blobs, principal: Principal, job_id: str, action: Action
+    session: Session,
+    database: Database,
+    blobs: Blobs,
+    principal: Principal,
+    job_id: str,
+    action: Action,
+    max_queued: int | None = None,
 ) -> bool:
     """Do it, or let it be done by whoever trains the job. False when it is in force already.
 
     Raises Conflict, naming what is allowed, where the job's state does not take the action; Gone where a job
-    cannot be tried again because its dataset was deleted.
+    cannot be tried again because its dataset was deleted; TooManyJobs where it would wait as one too many.
+    ``max_queued`` holds unless the project has a limit of its own.
     """
     job = lookup.get(session, Job, principal.project_id, job_id, "job_id", lock=True)
     if _in_force(job, action):
@@ -33,9 +40,9 @@ def ask(
         return False
     require(job.status, action)
     if action == "resume":
-        entries = _resume(job)
+        entries = _resume(session, job, max_queued)
     elif action == "retry":
-        entries = [_retry(session, job)]
+        entries = [_retry(session, job, max_queued)]
     else:
         entries = _stop(session, blobs, job, action)
     session.flush()
@@ -95,18 +102,21 @@ def _has_left_all(session: Session, job: Job) -> bool:
     return session.scalar(left) is not None
 
 
-def _resume(job: Job) -> list[Entry]:
-    job.want = "run"
+def _resume(session: Session, job: Job, max_queued: int | None) -> list[Entry]:
     if job.status == State.PAUSING:
+        job.want = "run"
         return []  # said when it has stopped
+    line.make_room(session, job.project_id, max_queued)
+    job.want = "run"
     job.status, job.paused_because = State.QUEUED, None
     return [Entry("job.resumed", "The job waits for a worker again.")]
 
 
-def _retry(session: Session, job: Job) -> Entry:
+def _retry(session: Session, job: Job, max_queued: int | None) -> Entry:
     kept = sa.select(Dataset.id).where(Dataset.id == job.dataset_id).with_for_update()
     if session.scalar(kept) is None:
         raise Gone("The dataset of this job has been deleted: it cannot be tried again.")
+    line.make_room(session, job.project_id, max_queued)
     job.status, job.want, job.crashes = State.QUEUED, "run", 0
     job.error = job.result = job.finished_at = None
     job.retries += 1

@@ -178,9 +178,14 @@ class JobAnswer(Answer):
         description="Memory that it was reckoned to need, at most.", examples=[92274688]
     )
     progress: Progress = Field(description="How far it is.")
-    queue_position: int | None = Field(description="1 is next; null when it is not queued.", examples=[1])
+    queue_position: int | None = Field(
+        description="1 is next: how many jobs workers take up to and with this one, as things stand; "
+        "1000: that or more; null when it is not queued.",
+        examples=[1],
+    )
     estimated_finish: Time | None = Field(
-        description="If every epoch is trained, and takes as long as those so far; null unless it runs.",
+        description="If every epoch is trained, within its time budget, and takes as long as the last ones "
+        "did; null where nothing says how long that is.",
         examples=["2026-03-14T09:27:12.161803Z"],
     )
     result: Annotated[dict[str, Any], Shape(JobResult)] | None = Field(

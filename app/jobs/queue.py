@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.errors import LeaseLost
 from app.jobs import events
 from app.jobs.events import Entry
+from app.jobs.line import NEXT, STARTABLE, room_by_default
 from app.jobs.states import HELD, STOPPING, State
 from app.storage.columns import UtcDateTime, clock, now
 from app.storage.database import Database
@@ -47,24 +48,10 @@ class Held:
 
 # The statements of the queue, built once: building one anew costs ten times what running it does.
 _jobs, _snapshots, _workers, _events = core(Job), core(Snapshot), core(Worker), core(Event)
-_queued = _jobs.alias("queued")
-_running = (
-    sa.select(_jobs.c.project_id, sa.func.count().label("n"))
-    .where(_jobs.c.status.in_(HELD))
-    .group_by(_jobs.c.project_id)
-    .subquery()
-)
 # The end of a lease further away than any lease is long was set before the database's clock was put back.
 _over = sa.or_(_jobs.c.lease_until < clock(), _jobs.c.lease_until > clock() + LONGEST_LEASE + 1)
 _lapsed = sa.and_(_jobs.c.status == State.RUNNING, _over)
-WAITING = sa.select(sa.exists().where(sa.or_(_jobs.c.status == State.QUEUED, _lapsed)))
-NEXT = (
-    sa.select(_queued.c.id)
-    .outerjoin(_running, _running.c.project_id == _queued.c.project_id)
-    .where(_queued.c.status == State.QUEUED)
-    .order_by(_queued.c.priority.desc(), sa.func.coalesce(_running.c.n, 0), _queued.c.id)
-    .limit(1)
-)
+WAITING = sa.select(sa.or_(STARTABLE.exists(), sa.exists().where(_lapsed)))
 TAKE = (
     sa.update(_jobs)
     # The state once more: Postgres looks at a row again after it has waited for one who cancels it.
@@ -121,25 +108,33 @@ BEFORE = sa.select(_events.c.type).where(
 )
 
 
-def claim(database: Database, worker_id: str, slots: int, lease_seconds: float) -> list[Claim]:
-    """Take up to ``slots`` jobs: by priority, then the project with the fewest running, then age."""
+def claim(
+    database: Database, worker_id: str, slots: int, lease_seconds: float, max_running: int | None = None
+) -> list[Claim]:
+    """Take up to ``slots`` jobs: by priority, then the project with the fewest running, then age.
+
+    No project gets more than its own limit of running jobs, or ``max_running`` where it has none.
+    """
+    room = {"max_running": room_by_default(max_running)}
     with database.reading() as session:
-        if not session.scalar(WAITING):
+        if not session.scalar(WAITING, room):
             return []
     with database.writing() as session:
         database.claim_lock(session)
-        for job in session.scalars(LAPSED, {"states": [State.RUNNING]}).all():
-            if job.worker_id != worker_id:  # our own are renewed by the next beat: the clock has jumped
-                _requeue(session, job, lost=True, crashed=False)  # a worker's silence is not the job's fault
+        silent = session.scalars(LAPSED, {"states": [State.RUNNING]}).all()
+        lapsed = [job for job in silent if job.worker_id != worker_id]  # our own: the next beat renews them
+        for job in lapsed:
+            _requeue(session, job, lost=True, crashed=False)  # a worker's silence is not the job's fault
         claims: list[Claim] = []
-        while len(claims) < slots and (taken := _take(session, worker_id, lease_seconds)):
+        while len(claims) < slots and (taken := _take(session, worker_id, lease_seconds, room)):
             claims.append(taken)
-        database.announce(session)
+        if lapsed or claims:
+            database.announce(session)
     return claims
 
 
-def _take(session: Session, worker_id: str, lease_seconds: float) -> Claim | None:
-    values = {"worker": worker_id, "lease": lease_seconds, "moment": now()}
+def _take(session: Session, worker_id: str, lease_seconds: float, room: dict[str, int]) -> Claim | None:
+    values = {"worker": worker_id, "lease": lease_seconds, "moment": now(), **room}
     taken = session.execute(TAKE, values).first()
     if taken is None:
         return None

@@ -22,15 +22,17 @@ from app.dependencies import (
 from app.jobs import actions, planning, service, submission
 from app.jobs.answers import EpochAnswer, JobAnswer, SplitAnswer
 from app.jobs.plans import PlanAnswer
-from app.jobs.schemas import JobCreate
+from app.jobs.schemas import JobChange, JobCreate
 from app.jobs.states import Action
 from app.jobs.states import State as JobState
-from app.openapi import LABEL_FILTER, creates, located, refused
-from app.schemas import Page, Renamed, words
+from app.openapi import LABEL_FILTER, creates, later, located, refused
+from app.schemas import Page, words
 from app.storage.paging import Window, page
 from app.storage.tables import Job
 
 routes = router("/v1/jobs", "jobs")
+
+FULL = later("As many jobs of this project wait as may.")
 
 
 @routes.post(
@@ -41,6 +43,7 @@ routes = router("/v1/jobs", "jobs")
     responses={
         **creates(202, "The job waits for a worker."),
         404: refused("There is no such dataset, architecture or model in this project; errors name which."),
+        429: FULL,
     },
     dependencies=[Depends(need_room)],
 )
@@ -95,21 +98,26 @@ def listing(
         window = Window(window.limit, window.after, window.order, equal, window.labels)
     with state.database.reading() as session:
         rows, more = page(session, Job, principal.project_id, window)
-        return listed([service.answer(session, row) for row in rows], more)
+        most = state.settings.max_running_jobs
+        return listed([service.answer(session, row, most) for row in rows], more)
 
 
 @routes.patch(
     "/{job_id}",
     response_model=JobAnswer,
-    summary="Rename a job",
+    summary="Change a job",
     response_description="The job as it is now.",
+    responses={409: refused("The job has ended: it has no priority any more.")},
 )
-def change(job_id: JobId, body: Renamed, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
-    """Change its name or metadata."""
+def change(job_id: JobId, body: JobChange, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
+    """Change its name or metadata, or the priority of one that has not ended."""
     with state.database.writing() as session:
-        row = service.get(session, principal, job_id)
+        row = service.get(session, principal, job_id, lock=True)
         rename(row, body)
-        return service.answer(session, row)
+        if body.priority is not None:
+            service.prioritize(row, body.priority)
+        session.flush()
+        return service.answer(session, row, state.settings.max_running_jobs)
 
 
 @routes.delete(
@@ -138,12 +146,15 @@ def _action(action: Action, summary: str, description: str, done: str, before: s
             202: located(done),
             409: refused("Its state does not take this; allowed lists the actions that it takes."),
             **({410: refused("The dataset's rows have been deleted.")} if action == "retry" else {}),
+            **({429: FULL} if action in ("resume", "retry") else {}),
         },
     )
     def act(job_id: JobId, response: Response, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
         with state.database.writing() as session:
-            took = actions.ask(session, state.database, state.blobs, principal, job_id, action)
-            job = service.answer(session, service.get(session, principal, job_id))
+            parts = session, state.database, state.blobs
+            took = actions.ask(*parts, principal, job_id, action, state.settings.max_queued_jobs)
+            row = service.get(session, principal, job_id)
+            job = service.answer(session, row, state.settings.max_running_jobs)
         response.status_code = 202 if took else 200
         response.headers["Location"] = f"/v1/jobs/{job_id}"
         return job

@@ -7,8 +7,9 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from app.architectures.schemas import ArchitectureSpec
 from app.jobs.optimizers import Adam, Optimizer
 from app.jobs.schedules import Constant, Schedule
-from app.schemas import Labels, Matrix, Name, Numbers, Reference, Request, word_or
+from app.schemas import Labels, Matrix, Name, Numbers, Reference, Renamed, Request, word_or
 
+Priority = Annotated[int, Field(ge=-100, le=100)]
 Fraction = Annotated[float, Field(ge=0, lt=1, examples=[0.15])]
 Weight = Annotated[float, Field(ge=0, le=1e12)]
 
@@ -224,8 +225,22 @@ class JobCreate(Request):
         "its layers too. Features and targets are encoded anew.",
         examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
     )
-    priority: int = Field(0, ge=-100, le=100, description="Higher runs first.", examples=[10])
+    priority: Priority = Field(0, description="Higher runs first.", examples=[10])
     name: Name | None = Field(
         None, description="Your name for the job and its model.", examples=["penguins, first try"]
     )
     metadata: Labels = Field({}, examples=[{"team": "biology"}])
+
+
+class JobChange(Renamed):
+    """New name, metadata or priority of a job; a field that is left out stays as it is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "penguins, second try", "priority": 10}]}
+    )
+
+    priority: Priority | None = Field(
+        None,
+        description="The new priority, for the next time that a worker looks for a job; null leaves it.",
+        examples=[10],
+    )

@@ -1,14 +1,13 @@
 """Jobs as clients see them: reading and deleting. They begin in `submission`; `actions` is what they take."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.jobs import events, ledger, thinning
-from app.jobs.states import HELD, State, require
+from app.jobs import events, forecast, ledger, line, thinning
+from app.jobs.states import HELD, State, require, require_unfinished
 from app.keys.service import Principal
 from app.storage import lookup
 from app.storage.blobs import Blobs
@@ -21,8 +20,15 @@ PHASES: dict[str, str] = {
 }
 
 
-def get(session: Session, principal: Principal, job_id: str) -> Job:
-    return lookup.get(session, Job, principal.project_id, job_id, "job_id")
+def get(session: Session, principal: Principal, job_id: str, *, lock: bool = False) -> Job:
+    return lookup.get(session, Job, principal.project_id, job_id, "job_id", lock=lock)
+
+
+def prioritize(job: Job, priority: int) -> None:
+    """Let a job that has not ended go before those of a lower priority, when it is to be claimed next."""
+    if job.priority != priority:
+        require_unfinished(job.status)
+        job.priority = priority
 
 
 ROWS_AT_ONCE = 100_000
@@ -47,8 +53,9 @@ def delete(session: Session, blobs: Blobs, principal: Principal, job_id: str) ->
         blobs.release(session, initial)
 
 
-def answer(session: Session, job: Job) -> dict[str, Any]:
-    """The job as clients see it."""
+def answer(session: Session, job: Job, max_running: int | None) -> dict[str, Any]:
+    """The job as clients see it; ``max_running`` is the setting, which its place in the line depends on."""
+    place = line.position(session, job, max_running)
     training = job.training
     # Each moment is of the wall clock of whoever wrote it, and those are not set alike.
     started = None if job.started_at is None else max(job.created_at, job.started_at)
@@ -79,8 +86,8 @@ def answer(session: Session, job: Job) -> dict[str, Any]:
             "total": training["epochs"],
             "updated_at": job.progress_at,
         },
-        "queue_position": _queue_position(session, job),
-        "estimated_finish": _estimated_finish(job),
+        "queue_position": place,
+        "estimated_finish": forecast.finish(session, job, place),
         "result": job.result,
         "warnings": job.warnings,
         "error": job.error,
@@ -89,24 +96,6 @@ def answer(session: Session, job: Job) -> dict[str, Any]:
         "started_at": started,
         "finished_at": finished,
     }
-
-
-def _queue_position(session: Session, job: Job) -> int | None:
-    if job.status != State.QUEUED:
-        return None
-    before = sa.or_(Job.priority > job.priority, sa.and_(Job.priority == job.priority, Job.id < job.id))
-    ahead = sa.select(sa.func.count()).where(Job.status == State.QUEUED, before)
-    return 1 + (session.scalar(ahead) or 0)
-
-
-def _estimated_finish(job: Job) -> datetime | None:
-    """If every epoch is trained, and takes as long as those so far."""
-    if job.status != State.RUNNING or not job.epochs_completed or not job.started_at or not job.progress_at:
-        return None
-    each = (job.progress_at - job.started_at) / job.epochs_completed
-    left = job.training["epochs"] - job.epochs_completed
-    finish: datetime = job.progress_at + min(left * each, timedelta(days=3650))
-    return finish
 
 
 def epochs(

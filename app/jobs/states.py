@@ -55,3 +55,9 @@ def require(state: str, action: str) -> None:
     allowed = _ACTIONS[State(state)]
     if action not in allowed:
         raise Conflict(f"The job is {state}: it cannot take '{action}' now.", allowed=allowed)
+
+
+def require_unfinished(state: str) -> None:
+    """Raise Conflict, naming the actions that are allowed, when the job has ended."""
+    if state in TERMINAL:
+        raise Conflict(f"The job is {state}: nothing waits for it.", allowed=_ACTIONS[State(state)])

@@ -13,7 +13,7 @@ from app.datasets import service as datasets
 from app.datasets.encoding import class_codes
 from app.datasets.table import Table
 from app.errors import Fault, Invalid
-from app.jobs import events, starts, weights
+from app.jobs import events, line, starts, weights
 from app.jobs.events import Entry
 from app.jobs.options import Rows
 from app.jobs.resolution import Resolved, resolve
@@ -45,7 +45,8 @@ def create(
 ) -> Answered:
     """Queue a job. ``sent`` is the body as it came, kept beside what it was resolved to.
 
-    Raises Invalid with every misfit, NotFound for an unknown dataset, architecture or initial model.
+    Raises Invalid with every misfit, NotFound for an unknown dataset, architecture or initial model,
+    TooManyJobs where as many of the project wait as may.
     """
     with database.reading() as session:
         resolved = resolved_of(session, database, blobs, settings, principal, asked)
@@ -93,13 +94,14 @@ def create(
             "epochs_completed": 0,
             "snapshot_count": 0,
         }
+        line.make_room(session, principal.project_id, settings.max_queued_jobs)
         job = Job(**row)
         session.add(job)
         session.flush()
         events.insert(session, job_id, 1, [Entry("job.queued", "The job waits for a worker.")])
         events.subscribe(session, principal.project_id, job_id)
         database.announce(session)
-        return once.answer(session, f"/v1/jobs/{job_id}", answer(session, job))
+        return once.answer(session, f"/v1/jobs/{job_id}", answer(session, job, settings.max_running_jobs))
 
 
 def resolved_of(

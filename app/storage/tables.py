@@ -130,6 +130,7 @@ class Job(Owned, Table):
     __table_args__ = (
         sa.Index(None, "project_id", "id"),
         sa.Index(None, "status", "priority", "id"),
+        sa.Index("ix_jobs_line", "project_id", "status", sa.text("priority DESC"), "id"),
         sa.Index(None, "worker_id"),
         sa.Index(None, "dataset_id"),
     )

@@ -151,8 +151,8 @@ class Supervisor:
                 endings.stop(self.database, self.blobs, claim, self.surroundings.lease_seconds)
         idle = [slot for slot in self.slots if slot.idle]
         if idle:
-            lease = self.surroundings.lease_seconds
-            claims = queue.claim(self.database, self.id, len(idle), lease)
+            lease, most = self.surroundings.lease_seconds, self.surroundings.max_running_jobs
+            claims = queue.claim(self.database, self.id, len(idle), lease, most)
             for slot, claim in zip(idle, claims, strict=False):
                 slot.assign(claim)
 

@@ -37,6 +37,7 @@ class Surroundings:
     memory_bytes: int
     """The most that a job may need; see `limit_memory`."""
     trainer_nice: int = 0
+    max_running_jobs: int | None = None
 
     def database(self) -> Database:
         """For one process of a worker: it must learn of a lost connection while it still has its lease, and

@@ -303,6 +303,6 @@ def test_the_reason_of_a_pause_goes_when_a_client_decides(life: Life, action: st
     asked(life.take(), "pause").stop()
     with life.database.writing() as session:
         session.execute(sa.update(Job).values(paused_because=BECAUSE))
-        assert service.answer(session, session.get_one(Job, life.id))["paused_because"] == BECAUSE
+        assert service.answer(session, session.get_one(Job, life.id), None)["paused_because"] == BECAUSE
     life.ask(action)
     assert life.job.paused_because is None

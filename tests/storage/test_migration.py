@@ -35,7 +35,10 @@ def test_the_scripts_lead_to_the_tables(empty: Database) -> None:
     assert migration.is_current(empty) is True
     assert migration.current(empty) == migration.head()
     with empty.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # SQLite does not tell in which direction an index goes, and so it always seems to differ.
+        told = lambda _, name, kind, *__: not (kind == "index" and name == "ix_jobs_line" and empty.is_sqlite)  # noqa: E731
+        options = {"compare_type": True, "include_object": told}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Table.metadata) == []
 
 
