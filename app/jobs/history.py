@@ -15,11 +15,10 @@ from app.jobs.queue import Claim, Held
 from app.jobs.states import TERMINAL, State
 from app.models import records
 from app.models.records import Trained
+from app.storage import bulk
 from app.storage.blobs import Blobs
 from app.storage.columns import now
 from app.storage.tables import Epoch, Job, core
-
-INSERT_EPOCHS = sa.insert(core(Epoch))
 
 RECOMPUTED = ("cost", "data_cost", "validation_cost", "metrics", "learning_rate", "gradient_norm", "diverged")
 
@@ -121,7 +120,7 @@ def _write_epochs(session: Session, claim: Claim, rows: Sequence[dict[str, Any]]
                 message = f"Epoch {old.epoch} came out differently when it was computed again."
                 entries.append(Entry("job.warning", message, {"epoch": old.epoch}, "warning"))
     if fresh:
-        session.execute(INSERT_EPOCHS, fresh)
+        bulk.insert(session, core(Epoch), fresh)
         entries += events.epoch_entries(fresh[0]["epoch"], fresh[-1]["epoch"])
     return entries
 

@@ -64,6 +64,12 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{''.join(reversed(digits))}"
 
 
+_COMPACT, _SORTED = (
+    json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
+    for sort_keys in (False, True)
+)
+
+
 def to_json(value: object, *, sort_keys: bool = False) -> str:
     """Compact JSON that refuses NaN and infinities: what is not finite must be said in words."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
+    return (_SORTED if sort_keys else _COMPACT).encode(value)

@@ -1,0 +1,30 @@
+"""Many rows at once: SQLAlchemy prepares each value of each row, which takes longer than writing it does."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.storage.columns import to_json
+
+
+def insert(session: Session, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows with the same columns in the same order, of numbers, words, booleans, JSON and None."""
+    connection = session.connection()
+    statement, json_places = _statement(table, tuple(rows[0]), connection.dialect.name)
+    values = [[*row.values()] for row in rows]
+    for place in json_places:
+        for row in values:
+            row[place] = to_json(row[place])
+    connection.exec_driver_sql(statement, [tuple(row) for row in values])
+
+
+@cache
+def _statement(table: sa.Table, names: tuple[str, ...], dialect: str) -> tuple[str, list[int]]:
+    """The statement, and which of its values are JSON."""
+    mark = "%s" if dialect == "postgresql" else "?"
+    marks = ", ".join([mark] * len(names))
+    json_places = [place for place, name in enumerate(names) if isinstance(table.c[name].type, sa.JSON)]
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})", json_places  # noqa: S608
