@@ -15,16 +15,19 @@ IN_LINE_SECONDS = 1.0
 """Longer than a line ever is. Who has waited for so long waits for one that was stopped, and goes on."""
 
 LEAST_PAUSE, MOST_PAUSE = 0.0002, 0.002
-COUNTER, PLACES = 8, 4096
+TURN, HEAD, COUNTER, PLACES = 8, 9, 10, 16
+"""Bytes of the file that are locked; the number that was taken last is in the first eight."""
+PLACE_COUNT = 4096
 
 
 class Turns:
     """A line of processes. ``path`` is SQLite's file; that of the line is beside it.
 
     SQLite's own way to wait is to try again after 1, 2, 5 … 100 ms. Whoever has just written tries sooner
-    than those who wait: a few who write without a pause kept others from it for many seconds. Here each takes
-    a number, locks the place of that number and waits for the place before. The kernel unlocks those of the
-    dead. SQLite's own lock is still what keeps two from writing at once: this decides only who asks for it.
+    than those who wait: a few who write without a pause kept others from it for many seconds. Here who finds
+    another writing takes a number, locks the place of that number, and waits for the one before; who is at
+    the head of the line lets nobody pass. The kernel unlocks what the dead have locked. SQLite's own lock is
+    still what keeps two from writing at once: this decides only who asks for it.
     """
 
     def __init__(self, path: Path, seconds: float) -> None:
@@ -40,30 +43,25 @@ class Turns:
             cause = TimeoutError("others of this process have been writing for too long")
             raise OperationalError("BEGIN IMMEDIATE", None, cause)
         try:
-            place = self._stand_in_line()
+            file = self._wait()
             try:
                 yield
             finally:
-                if place is not None and self._file is not None:
-                    _unlock(self._file, place)
+                if file is not None:
+                    _unlock(file, TURN)
         finally:
             self._ours.release()
 
-    def _stand_in_line(self) -> int | None:
-        """Return when it is our turn; the place to give up afterwards, if there is a line at all."""
-        until = time.monotonic() + IN_LINE_SECONDS
+    def _wait(self) -> int | None:
+        """Return when it is our turn; the file, if it is one that others see."""
         try:
             if self._file is None:
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            number = _take_number(self._file, until)
+            until = time.monotonic() + IN_LINE_SECONDS
+            had = _step_up(self._file, 0.0) or _stand_in_line(self._file, until)
         except OSError:  # no room for a file, say
             return None
-        if number is None:
-            return None
-        before = COUNTER + (number - 1) % PLACES
-        if _lock(self._file, before, until):
-            _unlock(self._file, before)
-        return COUNTER + number % PLACES
+        return self._file if had else None
 
     def close(self) -> None:
         file, self._file = self._file, None
@@ -71,17 +69,32 @@ class Turns:
             os.close(file)
 
 
-def _take_number(file: int, until: float) -> int | None:
-    """The next number, its place locked; None when one who took his was stopped in the middle."""
-    if not _lock(file, 0, until):
-        return None
+def _step_up(file: int, until: float) -> bool:
+    """To the head of the line, and from there to the turn."""
+    if not _lock(file, HEAD, until):
+        return False
     try:
-        number = int.from_bytes(os.pread(file, COUNTER, 0), "little") + 1
-        os.pwrite(file, (number % 2**63).to_bytes(COUNTER, "little"), 0)
-        _lock(file, COUNTER + number % PLACES, 0.0)
-        return number
+        return _lock(file, TURN, until)
     finally:
-        _unlock(file, 0)
+        _unlock(file, HEAD)
+
+
+def _stand_in_line(file: int, until: float) -> bool:
+    if not _lock(file, COUNTER, until):
+        return False
+    try:
+        number = int.from_bytes(os.pread(file, 8, 0), "little") + 1
+        os.pwrite(file, (number % 2**63).to_bytes(8, "little"), 0)
+        place, before = (PLACES + each % PLACE_COUNT for each in (number, number - 1))
+        _lock(file, place, 0.0)
+    finally:
+        _unlock(file, COUNTER)
+    try:
+        if _lock(file, before, until):
+            _unlock(file, before)
+        return _step_up(file, until)
+    finally:
+        _unlock(file, place)
 
 
 def _lock(file: int, place: int, until: float) -> bool:
