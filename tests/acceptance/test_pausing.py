@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import httpx
@@ -209,6 +210,8 @@ def test_a_job_paused_again_and_again_ends_with_the_same_bits(
     assert [each["id"] for each in reversed(listed)] == [*models, done["model_id"]]
     turn = ["job.pausing", "job.paused", "job.resumed", "job.started"]
     assert types(client, job) == ["job.queued", "job.started", *(3 * turn), "job.succeeded"]
+    log = [each["type"] for each in log_of(client, job["id"])]
+    assert ("job.checkpoint", "job.paused") in pairwise(log)  # nothing is computed twice, if there was time
 
 
 def test_a_job_resumed_while_it_pauses_goes_straight_on(
