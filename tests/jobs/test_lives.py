@@ -29,12 +29,12 @@ from app.storage.tables import Job
 from tests.support.lives import ERROR, Life
 from tests.support.rows import add_dataset, expire
 
-LIVES = int(os.environ.get("CHAINRULE_TEST_LIVES", "12"))
+LIVES = int(os.environ.get("CHAINRULE_TEST_LIVES", "10"))
 SEED = int(os.environ.get("CHAINRULE_TEST_SEED", "0"))
 
 ENDINGS = [f"job.{state}" for state in TERMINAL]
 
-ACTIONS = st.sampled_from(["cancel", "pause", "pause", "resume", "resume", "retry"])
+ACTIONS = st.sampled_from(["cancel", *(4 * ["pause"]), *(4 * ["resume"]), *(2 * ["retry"])])
 
 
 class Lives(RuleBasedStateMachine):
@@ -44,7 +44,15 @@ class Lives(RuleBasedStateMachine):
     blobs: Blobs
 
     @initialize()
-    def submit(self) -> None:
+    def begin(self) -> None:
+        self._submit()
+
+    @precondition(lambda self: self.status in ("succeeded", "cancelled"))
+    @rule()
+    def begin_anew(self) -> None:
+        self._submit()
+
+    def _submit(self) -> None:
         with self.database.writing() as session:  # one that went wrong must not spoil the next
             session.execute(sa.delete(Job))
         self.life = Life(self.database, self.blobs)
@@ -60,6 +68,7 @@ class Lives(RuleBasedStateMachine):
     def held(self) -> bool:
         return self.life.claim is not None and self.life.claim not in self.stale and self.status in HELD
 
+    @precondition(lambda self: self.status not in ("succeeded", "cancelled"))
     @rule(action=ACTIONS)
     def ask(self, action: Any) -> None:
         expected = self._expected(action)
@@ -102,6 +111,7 @@ class Lives(RuleBasedStateMachine):
                 return status, False, False
         return None
 
+    @precondition(lambda self: not self.held or not self.leased)
     @rule()
     def claim(self) -> None:
         taken = queue.claim(self.database, "wrk_a", 5, 30.0)
@@ -111,6 +121,7 @@ class Lives(RuleBasedStateMachine):
         else:
             assert taken == []
 
+    @precondition(lambda self: self.status in STOPPING)
     @rule()
     def look_for_what_is_to_stop(self) -> None:
         taken = queue.lapsed_stops(self.database, "wrk_b")
@@ -137,6 +148,9 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: self.held and self.status in STOPPING)
     @rule()
     def stop(self) -> None:
+        assert self.life.claim is not None
+        told = "cancel" if self.status == "cancelling" else "pause"
+        assert queue.wishes(self.database, [self.life.claim]) == {self.life.id: told}
         self.life.stop()
         self.trained, self.crashes = self.status == "pausing", 0
         self.left = self.status == "pausing" and not self.goes_on
@@ -148,7 +162,7 @@ class Lives(RuleBasedStateMachine):
         self.goes_on = False
 
     @precondition(lambda self: self.held)
-    @rule(succeeds=st.booleans())
+    @rule(succeeds=st.sampled_from([False, False, True]))
     def end(self, succeeds: bool) -> None:
         self.life.end(State.SUCCEEDED if succeeds else State.FAILED, None if succeeds else ERROR)
         self.status = "succeeded" if succeeds else "failed"
