@@ -70,6 +70,8 @@ def _stop(session: Session, blobs: Blobs, job: Job, action: Action) -> list[Entr
         return []  # it was to be resumed as soon as it had stopped
     at_once = job.status == State.PAUSED or (job.status == State.QUEUED and _has_left_all(session, job))
     if not at_once:
+        if job.status == State.QUEUED:  # who had it before must not take it for its own again
+            job.fence += 1
         if action == "cancel":
             job.status = State.CANCELLING
             return [Entry("job.cancelling", "The job is asked to stop.")]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from app.errors import Conflict, Gone
+from app.errors import Conflict, Gone, LeaseLost
 from app.jobs import queue, service
 from app.jobs.ledger import Place
 from app.jobs.states import State
@@ -161,6 +161,15 @@ def test_a_waiting_job_that_has_trained_is_stopped_with_a_model(life: Life, acti
     assert queue.claim(life.database, "wrk_a", 1, 30.0) == []
     life.take_over().stop()
     assert (life.job.status, len(life.models())) == (status, 1)
+
+
+@pytest.mark.parametrize("action", ["pause", "cancel"])
+def test_a_waiting_job_that_is_to_stop_is_not_again_of_whoever_had_it(life: Life, action: str) -> None:
+    life.take().snapshot().crash().ask(action)
+    for write in (life.snapshot, life.stop):
+        with pytest.raises(LeaseLost):
+            write()
+    assert life.job.status in ("pausing", "cancelling")
 
 
 def test_a_waiting_job_that_has_left_its_model_is_paused_at_once(life: Life) -> None:

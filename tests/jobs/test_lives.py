@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -29,7 +29,7 @@ from app.storage.tables import Job
 from tests.support.lives import ERROR, Life
 from tests.support.rows import add_dataset, expire
 
-LIVES = int(os.environ.get("CHAINRULE_TEST_LIVES", "10"))
+LIVES = int(os.environ.get("CHAINRULE_TEST_LIVES", "15"))
 SEED = int(os.environ.get("CHAINRULE_TEST_SEED", "0"))
 
 ENDINGS = [f"job.{state}" for state in TERMINAL]
@@ -66,7 +66,7 @@ class Lives(RuleBasedStateMachine):
 
     @property
     def held(self) -> bool:
-        return self.life.claim is not None and self.life.claim not in self.stale and self.status in HELD
+        return self.life.claim is not None
 
     @precondition(lambda self: self.status not in ("succeeded", "cancelled"))
     @rule(action=ACTIONS)
@@ -131,11 +131,15 @@ class Lives(RuleBasedStateMachine):
             assert taken == []
 
     def _now_held(self, taken: list[Claim]) -> None:
-        if self.life.claim is not None:
-            self.stale.append(self.life.claim)
+        self._let_go()
         (self.life.claim,) = taken
         assert self.life.claim.job_id == self.life.id
         self.leased = True
+
+    def _let_go(self) -> None:
+        if self.life.claim is not None:
+            self.stale.append(self.life.claim)
+            self.life.claim = None
 
     @precondition(lambda self: self.held)
     @rule(snapshot=st.booleans())
@@ -160,6 +164,7 @@ class Lives(RuleBasedStateMachine):
             self.status = "queued" if self.goes_on else "paused"
         self.models += self.status != "queued"
         self.goes_on = False
+        self._let_go()
 
     @precondition(lambda self: self.held)
     @rule(succeeds=st.sampled_from([False, False, True]))
@@ -167,6 +172,7 @@ class Lives(RuleBasedStateMachine):
         self.life.end(State.SUCCEEDED if succeeds else State.FAILED, None if succeeds else ERROR)
         self.status = "succeeded" if succeeds else "failed"
         self.trained, self.goes_on = self.trained and not succeeds, False
+        self._let_go()
 
     @precondition(lambda self: self.held)
     @rule(how=st.sampled_from(["trainer", "drain", "supervisor"]))
@@ -181,6 +187,7 @@ class Lives(RuleBasedStateMachine):
         if self.status == "running":
             self.crashes += how != "drain"
             self.status = "failed" if self.crashes == queue.POISON else "queued"
+            self._let_go()
 
     @precondition(lambda self: self.held)
     @rule()
@@ -242,6 +249,7 @@ def test_every_life_comes_to_its_end(database: Database, blobs: Blobs) -> None:
     chosen = settings(
         max_examples=LIVES,
         stateful_step_count=30,
+        phases=[Phase.generate],  # shrinking takes minutes
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

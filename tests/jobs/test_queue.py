@@ -218,7 +218,7 @@ def test_a_waiting_job_that_has_trained_is_ended_with_a_model(database: Database
     with database.writing() as session:
         actions.ask(session, database, blobs, who, job_id, "cancel")
     assert job_row(database, job_id).status == "cancelling"
-    assert queue.lapsed_stops(database, "wrk_b") == [Claim(job_id, 2)]
+    assert queue.lapsed_stops(database, "wrk_b") == [Claim(job_id, 3)]
 
 
 def test_a_job_cancelled_during_a_claim_stays_cancelled(database: Database, blobs: Blobs) -> None:
