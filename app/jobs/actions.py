@@ -36,7 +36,7 @@ def ask(
     job = lookup.get(session, Job, principal.project_id, job_id, "job_id", lock=True)
     if _in_force(job, action):
         if action == "pause":
-            job.paused_because = None  # it stays paused now, whatever becomes of the server's reason
+            _drop_hold(job)  # it stays paused now, whatever becomes of the server's reason
         return False
     require(job.status, action)
     if action == "resume":
@@ -77,7 +77,7 @@ def _stop(session: Session, blobs: Blobs, job: Job, action: Action) -> list[Entr
             return [Entry("job.cancelling", "The job is asked to stop.")]
         job.status = State.PAUSING
         return [Entry("job.pausing", "The job is asked to pause.")]
-    job.paused_because = None
+    _drop_hold(job)
     if action == "pause":
         job.status = State.PAUSED
         return [Entry("job.paused", "The job is paused.", {"model_id": job.model_id})]
@@ -110,8 +110,14 @@ def _resume(session: Session, job: Job, max_queued: int | None) -> list[Entry]:
         return []  # said when it has stopped
     line.make_room(session, job.project_id, max_queued)
     job.want = "run"
-    job.status, job.paused_because = State.QUEUED, None
+    job.status = State.QUEUED
+    _drop_hold(job)
     return [Entry("job.resumed", "The job waits for a worker again.")]
+
+
+def _drop_hold(job: Job) -> None:
+    """What the server had paused is in the client's hands."""
+    job.paused_because, job.lease_until = None, 0.0
 
 
 def _retry(session: Session, job: Job, max_queued: int | None) -> Entry:

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import Conflict, Gone, LeaseLost
-from app.jobs import queue, service
+from app.jobs import holds, queue, service
 from app.jobs.ledger import Place
 from app.jobs.states import State
 from app.storage.blobs import Blobs
@@ -231,14 +231,19 @@ def test_a_job_whose_dataset_is_gone_is_not_tried_again(life: Life) -> None:
     assert life.job.status == "failed"
 
 
-BECAUSE = {"code": "disk_full", "message": "There is no room for the next snapshot."}
-
-
-@pytest.mark.parametrize("action", ["resume", "cancel", "pause"])
-def test_the_reason_of_a_pause_goes_when_a_client_decides(life: Life, action: str) -> None:
-    asked(life.take(), "pause").stop()
+@pytest.mark.parametrize(
+    ("action", "status"), [("resume", "queued"), ("cancel", "cancelled"), ("pause", "paused")]
+)
+def test_a_job_that_the_server_has_paused_is_its_clients_to_decide(
+    life: Life, action: str, status: str
+) -> None:
+    life.take().snapshot()
+    assert life.claim is not None
     with life.database.writing() as session:
-        session.execute(sa.update(Job).values(paused_because=BECAUSE))
-        assert service.answer(session, session.get_one(Job, life.id), None)["paused_because"] == BECAUSE
-    life.ask(action)
-    assert life.job.paused_because is None
+        holds.pause(session, life.claim, "There is no room for the next snapshot.", 60.0)
+        because = service.answer(session, session.get_one(Job, life.id), None)["paused_because"]
+        assert because["code"] == "disk_full"
+    assert life.ask(action) is (action != "pause")
+    assert life.job.status == status
+    assert (life.job.paused_because, life.job.lease_until) == (None, 0.0)
+    assert holds.resume(life.database) == 0
