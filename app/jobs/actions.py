@@ -35,7 +35,7 @@ def ask(
     """
     job = lookup.get(session, Job, principal.project_id, job_id, "job_id", lock=True)
     if _in_force(job, action):
-        if action == "pause":
+        if job.status == State.PAUSED:
             _drop_hold(job)  # it stays paused now, whatever becomes of the server's reason
         return False
     require(job.status, action)

@@ -257,6 +257,7 @@ def test_a_worker_that_is_killed_while_a_job_pauses_leaves_it_paused(
     ask(client, job, "cancel")
 
 
+@pytest.mark.slow
 def test_a_queued_job_is_paused_and_resumed(server: Server, client: httpx.Client, body: Json) -> None:
     long = {**body, **LONG}
     busy = submit(client, **long, priority=5)

@@ -79,8 +79,9 @@ def test_what_becomes_of_a_job_that_is_asked(new_life: Callable[[], Life], state
             assert life.events == told
         if becomes != "409":  # and what is in force now is not done again
             told = life.events
+            lease = life.job.lease_until
             assert life.ask(action) is False
-            assert life.events == told
+            assert (life.events, life.job.lease_until) == (told, lease)
         if life.job.status == "queued":
             life.take()  # so that the next one does not
         assert (life.job.finished_at is None) is (life.job.status not in ("cancelled", "succeeded", "failed"))

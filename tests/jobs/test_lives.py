@@ -29,9 +29,10 @@ from app.storage.tables import Job
 from tests.support.lives import ERROR, Life
 from tests.support.rows import add_dataset, expire
 
-LIVES = int(os.environ.get("CHAINRULE_TEST_LIVES", "15"))
+LIVES = int(os.environ.get("CHAINRULE_TEST_LIVES", "8"))
 SEED = int(os.environ.get("CHAINRULE_TEST_SEED", "0"))
 
+WORKERS = ["wrk_a", "wrk_b"]
 ENDINGS = [f"job.{state}" for state in TERMINAL]
 
 ACTIONS = st.sampled_from(["cancel", *(4 * ["pause"]), *(4 * ["resume"]), *(2 * ["retry"])])
@@ -112,10 +113,11 @@ class Lives(RuleBasedStateMachine):
         return None
 
     @precondition(lambda self: not self.held or not self.leased)
-    @rule()
-    def claim(self) -> None:
-        taken = queue.claim(self.database, "wrk_a", 5, 30.0)
-        if self.status == "queued" or (self.status == "running" and not self.leased):
+    @rule(worker=st.sampled_from(WORKERS))
+    def claim(self, worker: str) -> None:
+        lapsed = not self.leased and self.life.job.worker_id != worker
+        taken = queue.claim(self.database, worker, 5, 30.0)
+        if self.status == "queued" or (self.status == "running" and lapsed):
             self._now_held(taken)
             self.status = "running"
         else:
@@ -139,7 +141,7 @@ class Lives(RuleBasedStateMachine):
     def _let_go(self) -> None:
         if self.life.claim is not None:
             self.stale.append(self.life.claim)
-            self.life.claim = None
+        self.life.claim, self.leased = None, False
 
     @precondition(lambda self: self.held)
     @rule(snapshot=st.booleans())
@@ -180,7 +182,7 @@ class Lives(RuleBasedStateMachine):
         claim = self.life.claim
         assert claim is not None
         if how == "supervisor":
-            assert sum(queue.free(self.database, worker, crashed=True) for worker in ("wrk_a", "wrk_b")) == 1
+            assert sum(queue.free(self.database, worker, crashed=True) for worker in WORKERS) == 1
         else:
             queue.release(self.database, claim, crashed=how == "trainer")
         self.leased = False
