@@ -16,10 +16,12 @@ from tests.support.postgres import Postgres
 from tests.support.server import Server, kill, until
 from tests.support.training import finished, made, submit, upload
 
-JUMPS = int(os.environ.get("CHAINRULE_TEST_JUMPS", "3"))
+JUMPS = int(os.environ.get("CHAINRULE_TEST_JUMPS", "10"))
 SEED = int(os.environ.get("CHAINRULE_TEST_SEED", str(time.time_ns() % 2**32)))
 ROWS = "a,b,y\n" + "".join(f"{i % 17},{i % 13},{(i % 17) * (i % 7)}\n" for i in range(1500))
 TRAINING = {"epochs": 100, "batch_size": 4, "early_stopping": None}
+
+pytestmark = pytest.mark.slow
 
 HOUR, DAY = 3600, 86400
 SKEW = """
@@ -101,11 +103,6 @@ def jumps(server: Server, skewed: Skewed, count: int) -> None:
 
 def test_a_clock_that_jumps_moves_a_job_at_worst(server: Server, skewed: Skewed) -> None:
     jumps(server, skewed, JUMPS)
-
-
-@pytest.mark.slow
-def test_a_clock_that_jumps_often(server: Server, skewed: Skewed) -> None:
-    jumps(server, skewed, max(20, JUMPS))
 
 
 def test_a_dead_workers_job_is_not_frozen_by_a_clock_that_is_put_back(server: Server, skewed: Skewed) -> None:

@@ -22,7 +22,7 @@ from tests.support.server import Server, alive, until
 from tests.support.training import Json, finished, log_of, made, submit, upload
 
 RESTARTS = int(os.environ.get("CHAINRULE_TEST_RESTARTS", "1"))
-FAULTS = int(os.environ.get("CHAINRULE_TEST_FAULTS", "3"))
+FAULTS = int(os.environ.get("CHAINRULE_TEST_FAULTS", "40"))
 SEED = int(os.environ.get("CHAINRULE_TEST_SEED", str(time.time_ns() % 2**32)))
 LEASE = 4.0
 ROWS = "a,b,y\n" + "".join(f"{i % 17},{i % 13},{(i % 17) * (i % 7)}\n" for i in range(1500))
@@ -154,17 +154,22 @@ def faults(house: House, count: int) -> None:
     _whole(house, load)
 
 
+@pytest.mark.slow
 def test_a_network_that_fails_breaks_nothing(house: House) -> None:
     faults(house, FAULTS)
 
 
-@pytest.mark.slow
-def test_a_network_that_fails_often_breaks_nothing(house: House) -> None:
-    faults(house, max(40, FAULTS))
+CUT_HERE = ("INSERT INTO epochs", "INSERT INTO models", "UPDATE jobs SET status")
 
 
-@pytest.mark.parametrize("where", [pytest.param("before", marks=pytest.mark.slow), "after"])
-@pytest.mark.parametrize("statement", ["INSERT INTO epochs", "INSERT INTO models", "UPDATE jobs SET status"])
+@pytest.mark.parametrize(
+    ("where", "statement"),
+    [
+        ("after", "INSERT INTO epochs"),
+        *(pytest.param("after", each, marks=pytest.mark.slow) for each in CUT_HERE[1:]),
+        *(pytest.param("before", each, marks=pytest.mark.slow) for each in CUT_HERE),
+    ],
+)
 def test_a_cut_commit_of_a_worker_changes_nothing(house: House, where: Where, statement: str) -> None:
     """Of epochs and a snapshot, of the end with its model, and of the claim."""
     client = house.server.client()
@@ -195,6 +200,7 @@ def test_a_cut_commit_of_a_creation_creates_once(house: House, where: Where) -> 
     finished(client, second.json()["id"])
 
 
+@pytest.mark.slow
 def test_while_the_database_is_silent_every_request_is_told_so_in_time(house: House) -> None:
     client = house.server.client()
     house.proxy.swallow()
@@ -217,6 +223,7 @@ def _is_held(database: Database, job_id: str) -> bool:
         return left is not None and left > 0.0
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_cut_off_stops_before_its_lease_ends(house: House) -> None:
     client = house.server.client()
     job = submit(client, **{**house.body, "training": ENDLESS})

@@ -21,8 +21,8 @@ from tests.support.rows import add_job, job_row
 from tests.support.server import Server, until
 from tests.support.training import LINE, made, submit, upload
 
-SECONDS = float(os.environ.get("CHAINRULE_TEST_SECONDS", "2"))
-IMAGES = int(os.environ.get("CHAINRULE_TEST_IMAGES", "10"))
+SECONDS = float(os.environ.get("CHAINRULE_TEST_SECONDS", "1.5"))
+IMAGES = int(os.environ.get("CHAINRULE_TEST_IMAGES", "5"))
 SEED = int(os.environ.get("CHAINRULE_TEST_SEED", str(time.time_ns() % 2**32)))
 WRITERS, READERS = 8, 4
 PATIENCE_SECONDS = 10.0
