@@ -1,6 +1,7 @@
 """A trainer whose database, or whose disk, takes nothing more."""
 
 import errno
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -9,16 +10,18 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
-from app.jobs import history, holds, queue
+from app.jobs import actions, history, holds, ledger, queue
 from app.jobs.queue import Claim
+from app.jobs.states import Action
+from app.models import records
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.tables import Job
-from app.worker import trainer
+from app.worker import endings, trainer
 from app.worker.material import Materials
 from app.worker.surroundings import Surroundings
 from app.worker.trainer import Trainer, Wish
-from tests.support.rows import TRAINING, add_job, event_types, job_row
+from tests.support.rows import TRAINING, add_job, event_types, job_row, principal
 
 
 def claimed(database: Database) -> Claim:
@@ -117,3 +120,63 @@ def test_a_reserve_that_is_touched_pauses_the_job_of_a_disk_of_ours(
     scarce = replace(surroundings, disk_reserve_bytes=2**60)
     word, job = run(database, blobs, materials, scarce)
     assert (word, job.status) == ("finished", "paused" if database.is_sqlite else "succeeded")
+
+
+def stopping(
+    database: Database, blobs: Blobs, materials: Materials, surroundings: Surroundings, action: Action
+) -> Claim:
+    """A job that has a snapshot, was asked to stop, and lost its worker."""
+    claim = claimed(database)
+    words = itertools.chain([Wish.GO_ON] * 40, itertools.repeat(Wish.RELEASE))
+    assert Trainer(database, blobs, claim, surroundings, lambda: next(words)).run(materials) == "released"
+    who = principal(database)
+    with database.writing() as session:
+        actions.ask(session, database, blobs, who, claim.job_id, action)
+    queue.free(database, "wrk_a", crashed=False)
+    (mine,) = queue.lapsed_stops(database, "wrk_b")
+    return mine
+
+
+def nothing_is_kept(*_: object) -> None:
+    raise FULL["disk"]
+
+
+def test_one_that_is_cancelled_keeps_all_that_it_has_until_there_is_room_for_its_model(
+    database: Database,
+    blobs: Blobs,
+    materials: Materials,
+    surroundings: Surroundings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    claim = stopping(database, blobs, materials, surroundings, "cancel")
+    with monkeypatch.context() as full:
+        full.setattr(records, "stage", nothing_is_kept)
+        with pytest.raises(OSError, match="No space left"):
+            endings.stop(database, blobs, claim, 1.0)
+        assert job_row(database, claim.job_id).status == "cancelling"
+
+        def relieve() -> bool:  # the ballast is enough
+            full.undo()
+            return True
+
+        database.relieve = relieve
+        endings.stop(database, blobs, claim, 1.0)
+    row = job_row(database, claim.job_id)
+    assert row.status == "cancelled"
+    assert row.model_id is not None
+
+
+def test_one_that_is_paused_keeps_its_snapshot_instead_of_a_model(
+    database: Database,
+    blobs: Blobs,
+    materials: Materials,
+    surroundings: Surroundings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    claim = stopping(database, blobs, materials, surroundings, "pause")
+    monkeypatch.setattr(records, "stage", nothing_is_kept)
+    endings.stop(database, blobs, claim, 1.0)
+    row = job_row(database, claim.job_id)
+    assert (row.status, row.model_id, row.paused_because) == ("paused", None, None)
+    with database.reading() as session:
+        assert ledger.newest(session, row.id) is not None
