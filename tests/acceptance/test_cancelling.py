@@ -59,9 +59,7 @@ def running(server: Server, client: httpx.Client, job: Json) -> None:
         until(snapshot, 20)
 
 
-def test_a_running_job_ends_in_mid_epoch(
-    server: Server, client: httpx.Client, dataset: Json
-) -> None:
+def test_a_running_job_ends_in_mid_epoch(server: Server, client: httpx.Client, dataset: Json) -> None:
     job = slow(client, dataset)
     running(server, client, job)
     start = time.monotonic()
