@@ -1,4 +1,4 @@
-"""chainrule-server: serve, worker, webhooks, migrate, keys. Every option is also an environment variable."""
+"""chainrule-server: serve, worker, migrate, keys and so on. Every option is also an environment variable."""
 
 import logging
 import sys
@@ -21,6 +21,8 @@ application = typer.Typer(
 )
 keys_application = typer.Typer(no_args_is_help=True, help="API keys.")
 application.add_typer(keys_application, name="keys")
+projects_application = typer.Typer(no_args_is_help=True, help="Limits of projects.")
+application.add_typer(projects_application, name="projects")
 
 DataDir = Annotated[Path | None, typer.Option(help="Where SQLite, blobs and caches live.")]
 DatabaseUrl = Annotated[str | None, typer.Option(help="postgresql://… instead of SQLite.")]
@@ -157,6 +159,42 @@ def revoke_key(
             service.revoke(session, key_id)
     except NotFound as error:
         typer.echo(f"{key_id}: {error.detail}", err=True)
+        raise typer.Exit(1) from None
+
+
+@projects_application.command("list")
+def list_projects(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
+    """List projects with their own limits."""
+    from app.keys import service
+    from app.storage.database import Database
+
+    database = Database(_settings(data_dir=data_dir, database_url=database_url).url)
+    with database.reading() as session:
+        for each in service.projects(session):
+            limits = (each.max_running, each.max_queued)
+            running, queued = ("default" if limit is None else str(limit) for limit in limits)
+            typer.echo(f"{each.id}  running {running:>7}  queued {queued:>7}  {each.name}")
+
+
+@projects_application.command("limit")
+def limit_project(
+    name: Annotated[str, typer.Argument(help="The project's name.")],
+    running: Annotated[int | None, typer.Option(min=0, help="Most jobs that run at once.")] = None,
+    queued: Annotated[int | None, typer.Option(min=0, help="Most jobs that wait.")] = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Limit a project's jobs; what is left out goes by the settings again."""
+    from app.errors import NotFound
+    from app.keys import service
+    from app.storage.database import Database
+
+    database = Database(_settings(data_dir=data_dir, database_url=database_url).url)
+    try:
+        with database.writing() as session:
+            service.limit(session, name, {"max_running": running, "max_queued": queued})
+    except NotFound as error:
+        typer.echo(f"{name}: {error.detail}", err=True)
         raise typer.Exit(1) from None
 
 

@@ -25,6 +25,7 @@ ROUTERS = (
     models.reading_routes,
     webhooks.routes,
     keys.routes,
+    keys.project_routes,
 )
 
 

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.datasets import content
 from app.dependencies import State
+from app.jobs import workers
 from app.keeper import Keeper
 from app.keys import idempotency
 from app.main import create_app, prepare
@@ -139,6 +140,7 @@ class Housekeeping(threading.Thread):
         state = self._state
         state.blobs.sweep(grace_seconds)
         idempotency.sweep(state.database)
+        workers.sweep(state.database)
         incoming = state.settings.data_dir / "incoming"
         content.sweep(state.database, state.cache, incoming, GRACE_SECONDS, grace_seconds)
 

@@ -131,7 +131,7 @@ def test_every_route_is_in_it(document: Json) -> None:
     for route in written:
         assert isinstance(route, APIRoute)
         for method in route.methods or ():
-            assert method.lower() in document["paths"][route.path]
+            assert method.lower() in document["paths"][route.path_format]
 
 
 def test_every_schema_and_field_is_described(document: Json) -> None:

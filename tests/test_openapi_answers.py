@@ -133,6 +133,11 @@ def _keys(ask: Documented) -> None:
     ask("POST", "/v1/keys", json={"name": "x"}, headers={"Authorization": f"Bearer {made['secret']}"})
     ask("DELETE", f"/v1/keys/{made['id']}")
     ask("GET", "/v1/keys", headers={"Authorization": "Bearer nobody"})
+    ask("GET", "/v1/projects")
+    ask("PATCH", "/v1/projects/default", json={"max_running": 100})
+    ask("PATCH", "/v1/projects/default", json={"max_running": None})
+    ask("PATCH", "/v1/projects/none", json={"max_queued": -1})
+    ask("PATCH", "/v1/projects/none", json={})
 
 
 def _jobs(ask: Documented, dataset: str) -> None:

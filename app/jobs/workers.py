@@ -55,12 +55,13 @@ def count(session: Session) -> tuple[int, int]:
 def slots(session: Session) -> int:
     """The jobs that the workers can train at once."""
     lately = sa.and_(_silent < SILENT_SECONDS, Worker.draining.is_(False))
-    return session.scalar(sa.select(sa.func.coalesce(sa.func.sum(Worker.slots), 0)).where(lately)) or 0
+    return int(session.scalar(sa.select(sa.func.sum(Worker.slots)).where(lately)) or 0)
 
 
-def drain(session: Session, worker_id: str) -> None:
+def drain(database: Database, worker_id: str) -> None:
     """Say that this worker takes no more jobs."""
-    session.execute(sa.update(Worker).where(Worker.id == worker_id).values(draining=True))
+    with database.writing() as session:
+        session.execute(sa.update(Worker).where(Worker.id == worker_id).values(draining=True))
 
 
 def sweep(database: Database) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -52,6 +52,24 @@ def project_named(session: Session, name: str) -> Project:
         row = {"id": new_id("proj"), "name": name, "created_at": now()}
         session.execute(insert(Project).values(row).on_conflict_do_nothing())  # another may have been faster
         project = session.scalars(named).one()
+    return project
+
+
+def projects(session: Session) -> Sequence[Project]:
+    """Every project, by name."""
+    return session.scalars(sa.select(Project).order_by(Project.name)).all()
+
+
+def limit(session: Session, name: str, limits: Mapping[str, int | None]) -> Project:
+    """Set ``max_running`` and ``max_queued`` of a project, those that are given; None: as the settings say.
+
+    Raises NotFound.
+    """
+    project = session.scalar(sa.select(Project).where(Project.name == name))
+    if project is None:
+        raise NotFound("There is no such project.", Fault("name", "not_found", "No project has this name."))
+    for each, value in limits.items():
+        setattr(project, each, value)
     return project
 
 

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.jobs import holds, queue
+from app.jobs import holds, queue, workers
 from app.jobs.queue import Claim
 from app.storage.changes import Changes
 from app.storage.columns import now
@@ -48,6 +48,7 @@ class Supervisor:
         host, pid = socket.gethostname(), os.getpid()
         self.described = {"host": host, "pid": pid, "slots": surroundings.slots, "started_at": now()}
         self.stopping = False
+        self.signals = -1
         self.trouble = ""
         self.beat_due = 0.0
         self.in_doubt = False
@@ -59,6 +60,9 @@ class Supervisor:
     def run(self) -> None:
         """Work until SIGTERM, SIGINT or the end of ``nudges``; then hand every job back and go."""
         os.umask(0o077)
+        self.signals, written = os.pipe()
+        os.set_blocking(written, False)
+        signal.set_wakeup_fd(written)  # a signal alone would not end a wait
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, self._stop)
         self.lock = _lock(self.surroundings.locks, self.id)
@@ -98,7 +102,7 @@ class Supervisor:
 
     def _wait(self) -> None:
         """Until a trainer speaks or dies, somebody nudges us, or it is time to look anyway."""
-        watched: list[Any] = [slot.waitable for slot in self.slots]
+        watched: list[Any] = [self.signals, *(slot.waitable for slot in self.slots)]
         listening = self.changes.fileno()
         watched += [each for each in (self.nudges, listening) if each is not None]
         pause = LOOK_SECONDS
@@ -106,6 +110,8 @@ class Supervisor:
             pause = 0.02  # a worker of its own beside a SQLite file: look at its data_version
         overdue = [slot.kill_at - time.monotonic() for slot in self.slots if slot.kill_at is not None]
         speaking = wait(watched, max(0.0, min([pause, self.beat_due - time.monotonic(), *overdue])))
+        if self.signals in speaking:
+            os.read(self.signals, 4096)
         if self.nudges in speaking and not os.read(self.nudges, 4096):
             self.stopping = True
         for slot in self.slots:
@@ -150,7 +156,7 @@ class Supervisor:
             for claim in queue.lapsed_stops(self.database, self.id):
                 endings.stop(self.database, self.blobs, claim, self.surroundings.lease_seconds)
         idle = [slot for slot in self.slots if slot.idle]
-        if idle:
+        if idle and not self.stopping:
             lease, most = self.surroundings.lease_seconds, self.surroundings.max_running_jobs
             claims = queue.claim(self.database, self.id, len(idle), lease, most)
             for slot, claim in zip(idle, claims, strict=False):
@@ -196,6 +202,9 @@ class Supervisor:
         self.nudges = None
         for slot in self.slots:
             slot.ask(Wish.RELEASE, DRAIN_SECONDS)
+        self.described["draining"] = True
+        with self._database_may_be_away():
+            workers.drain(self.database, self.id)
         while any(slot.claim is not None and not slot.overdue for slot in self.slots):
             with self._database_may_be_away():
                 self._wait()
