@@ -50,7 +50,7 @@ def new_server(
 @pytest.fixture(scope="session")
 def server(new_server: Callable[..., Server]) -> Server:
     """One server for all tests that leave it as it was, but for what they make."""
-    return new_server(workers=2, lease_seconds=5)
+    return new_server(workers=2, lease_seconds=5, webhooks=True)
 
 
 @pytest.fixture(scope="session")

@@ -96,6 +96,7 @@ def test_every_operation_answers_as_documented(ask: Documented) -> None:
     assert finished(client, lost)["retries"] == 1
     ask("DELETE", f"/v1/jobs/{lost}")
     ask("DELETE", f"/v1/datasets/{line}")
+    _webhooks(ask)  # when no job is left that could have anything to send
 
     documented = {
         f"{method.upper()} {path}" for path, methods in ask.document["paths"].items() for method in methods
@@ -138,6 +139,15 @@ def _keys(ask: Documented) -> None:
     ask("PATCH", "/v1/projects/default", json={"max_running": None})
     ask("PATCH", "/v1/projects/none", json={"max_queued": -1})
     ask("PATCH", "/v1/projects/none", json={})
+
+
+def _webhooks(ask: Documented) -> None:
+    made = ask("POST", "/v1/webhooks", json={"url": "https://example.com/hook"})
+    ask("POST", "/v1/webhooks", json={"url": "https://127.0.0.1/hook"})
+    ask("GET", "/v1/webhooks")
+    ask("PATCH", f"/v1/webhooks/{made['id']}", json={"enabled": False})
+    ask("GET", f"/v1/webhooks/{made['id']}")
+    ask("DELETE", f"/v1/webhooks/{made['id']}")
 
 
 def _jobs(ask: Documented, dataset: str) -> None:
