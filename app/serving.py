@@ -24,8 +24,8 @@ from app.keeper import Keeper
 from app.keys import idempotency
 from app.main import create_app, prepare
 from app.settings import Settings
-from app.storage.blobs import GRACE_SECONDS
 from app.storage.database import Database
+from app.storage.sweep import GRACE_SECONDS, Sweep
 from app.webhooks.process import EmbeddedSender, Sending
 from app.worker.process import EmbeddedWorker
 from app.worker.surroundings import Surroundings
@@ -117,6 +117,7 @@ class Housekeeping(threading.Thread):
     def __init__(self, state: State) -> None:
         super().__init__(name="housekeeping", daemon=True)
         self._state = state
+        self._unnamed = Sweep(state.blobs)
         self.over = threading.Event()
 
     def run(self) -> None:
@@ -138,7 +139,7 @@ class Housekeeping(threading.Thread):
 
     def _sweep(self, grace_seconds: float) -> None:
         state = self._state
-        state.blobs.sweep(grace_seconds)
+        self._unnamed.run(grace_seconds)
         idempotency.sweep(state.database)
         workers.sweep(state.database)
         incoming = state.settings.data_dir / "incoming"

@@ -8,8 +8,7 @@ the deletion of another object with the same bytes, or a sweep, took it. `Blobs.
 import hashlib
 import os
 import secrets
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,12 +18,34 @@ from sqlalchemy.orm import Session
 
 from app.errors import Unavailable
 from app.storage.database import Database
-from app.storage.tables import Blob, BlobChunk, Dataset, Job, Model, Snapshot
+from app.storage.tables import Blob, BlobChunk, Dataset, Job, Model, Snapshot, core
 
 IN_ROW = 256 * 1024
 CHUNK = 4 * 2**20
 CHUNKS_AT_ONCE = 64
-GRACE_SECONDS = 3600.0
+AT_ONCE = 256
+"""Blobs that one transaction releases, at most: each takes a lock, and others wait for it."""
+
+DELETED = "The content was deleted while it was being read; please try again."
+
+# Built once: these run in every transaction of a trainer.
+_blobs, _chunks_of = core(Blob), core(BlobChunk)
+INSERT_ON_SQLITE = sqlite.insert(_blobs).on_conflict_do_nothing()
+INSERT_ON_POSTGRES = postgresql.insert(_blobs).on_conflict_do_nothing()
+READ = sa.select(_blobs.c.size, _blobs.c.data).where(_blobs.c.sha256 == sa.bindparam("sha256"))
+READ_CHUNK = sa.select(_chunks_of.c.data).where(
+    _chunks_of.c.sha256 == sa.bindparam("sha256"), _chunks_of.c.number == sa.bindparam("number")
+)
+LOCK = sa.select(
+    sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("sha256", type_=sa.String()), 0))
+)
+_NAMING = (Dataset.content, Model.parameters, Snapshot.content, Job.initial_parameters)
+IS_UNNAMED = sa.not_(sa.or_(*(sa.exists().where(name == _blobs.c.sha256) for name in _NAMING)))
+RELEASE = (
+    sa.delete(_blobs)
+    .where(_blobs.c.sha256.in_(sa.bindparam("these", expanding=True)), IS_UNNAMED)
+    .returning(_blobs.c.sha256, _blobs.c.size)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +67,6 @@ class Blobs:
         self.database = database
         self.patience = patience
         self.directory = directory
-        self._unnamed: set[str] = set()
 
     def path(self, sha256: str) -> Path:
         return self.directory / sha256[:2] / sha256
@@ -70,96 +90,49 @@ class Blobs:
             )
         return staged
 
-    def attach(self, session: Session, staged: Staged) -> None:
-        """Name the staged bytes inside a writing transaction; the same bytes twice are one blob.
+    def attach(self, session: Session, *staged: Staged) -> None:
+        """Name staged bytes inside a writing transaction; the same bytes twice are one blob.
 
         Raises Unavailable when they are gone, and the file that they came from is gone too.
         """
-        self._lock(session, staged.sha256)
-        data = staged.content if isinstance(staged.content, bytes) and staged.size <= IN_ROW else None
-        if data is None:
-            self._keep(session, staged)
-        insert = sqlite.insert if self.database.is_sqlite else postgresql.insert
-        row = {"sha256": staged.sha256, "size": staged.size, "data": data}
-        session.execute(insert(Blob).values(row).on_conflict_do_nothing())
+        self.lock(session, [each.sha256 for each in staged])
+        rows = []
+        for each in staged:
+            data = each.content if isinstance(each.content, bytes) and each.size <= IN_ROW else None
+            if data is None:
+                self._keep(session, each)
+            rows.append({"sha256": each.sha256, "size": each.size, "data": data})
+        session.execute(INSERT_ON_SQLITE if self.database.is_sqlite else INSERT_ON_POSTGRES, rows)
 
     def read(self, session: Session, sha256: str) -> bytes:
-        blob = session.get_one(Blob, sha256)
-        if blob.data is not None:
-            return blob.data
-        if self.database.is_sqlite:
-            return self.path(sha256).read_bytes()
-        return b"".join(self._read_chunks(session, sha256))
+        """All of a blob. Raises Unavailable when it is deleted meanwhile."""
+        return b"".join(self._read(session, sha256))
 
     def copy(self, session: Session, sha256: str, destination: Path) -> None:
-        """Write a blob to a file, with bounded memory."""
-        blob = session.get_one(Blob, sha256)
+        """Write a blob to a file, with bounded memory. Raises Unavailable when it is deleted meanwhile."""
         with destination.open("wb") as file:
-            if blob.data is not None:
-                file.write(blob.data)
-            elif self.database.is_sqlite:
-                for chunk in _chunks(self.path(sha256)):
-                    file.write(chunk)
-            else:
-                for chunk in self._read_chunks(session, sha256):
-                    file.write(chunk)
+            for chunk in self._read(session, sha256):
+                file.write(chunk)
 
-    def release(self, session: Session, sha256: str) -> None:
-        """Delete a blob's row if nothing names it; its file goes with `sweep`."""
-        self._lock(session, sha256)
-        naming = (
-            sa.select(Dataset.id).where(Dataset.content == sha256),
-            sa.select(Model.id).where(Model.parameters == sha256),
-            sa.select(Snapshot.job_id).where(Snapshot.content == sha256),
-            sa.select(Job.id).where(Job.initial_parameters == sha256),
-        )
-        if session.scalar(sa.select(sa.or_(*(sa.exists(each) for each in naming)))):
-            return
-        session.execute(sa.delete(Blob).where(Blob.sha256 == sha256))
-        if not self.database.is_sqlite:
-            _delete_chunks(session, sha256)
+    def release(self, session: Session, *sha256: str) -> list[str]:
+        """Delete the rows of blobs that nothing names; return which those were. Files go with a `Sweep`.
 
-    def sweep(self, grace_seconds: float = GRACE_SECONDS) -> int:
-        """Delete large blobs that no row names and that nothing has staged lately; return how many.
-
-        A file must be ``grace_seconds`` old. Chunks (Postgres) have no age: they go when the sweep before
-        this one saw them without a name too.
+        Of very many only the first: a `Sweep` takes the others, in transactions that are short.
         """
-        if self.database.is_sqlite:
-            return self._sweep_files(time.time() - grace_seconds)
-        return self._sweep_chunks()
+        some = sha256[:AT_ONCE]
+        self.lock(session, some)
+        gone = session.execute(RELEASE, {"these": some}).all() if some else []
+        if not self.database.is_sqlite:
+            for row in gone:
+                if row.size > IN_ROW:
+                    delete_chunks(session, row.sha256)
+        return [row.sha256 for row in gone]
 
-    def _sweep_files(self, old: float) -> int:
-        deleted = 0
-        for path in self.directory.glob("*/*"):
-            with self.database.reading() as session:
-                if not _is_unnamed_file(session, path, old):
-                    continue
-            # Looked at again under the writer lock: it may have been staged, and named, since.
-            with self.database.writing() as session:
-                if _is_unnamed_file(session, path, old):
-                    path.unlink(missing_ok=True)
-                    deleted += 1
-        return deleted
-
-    def _sweep_chunks(self) -> int:
-        named = sa.exists().where(Blob.sha256 == BlobChunk.sha256)
-        with self.database.reading() as session:
-            unnamed = set(session.scalars(sa.select(BlobChunk.sha256).where(~named).distinct()))
-        twice, self._unnamed = unnamed & self._unnamed, unnamed
-        deleted = 0
-        for sha256 in twice:
-            with self.database.writing() as session:
-                self._lock(session, sha256)
-                if session.get(Blob, sha256) is None:
-                    _delete_chunks(session, sha256)
-                    deleted += 1
-        return deleted
-
-    def _lock(self, session: Session, sha256: str) -> None:
+    def lock(self, session: Session, these: Sequence[str]) -> None:
         """Let one transaction at a time name or delete these bytes (on SQLite only one writes anyway)."""
         if not self.database.is_sqlite:
-            session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sha256, 0))))
+            for sha256 in sorted(these):  # in one order, lest two wait for each other
+                session.execute(LOCK, {"sha256": sha256})
 
     def _keep(self, session: Session, staged: Staged) -> None:
         """Write large bytes again unless all of them are still there."""
@@ -173,7 +146,7 @@ class Blobs:
 
     def _keep_file(self, staged: Staged) -> None:
         try:
-            os.utime(self.path(staged.sha256))  # staged again: `sweep` must not take it
+            os.utime(self.path(staged.sha256))  # staged again: a `Sweep` must not take it
         except FileNotFoundError:
             self._write_file(staged.sha256, _chunks(staged.content))
 
@@ -193,19 +166,26 @@ class Blobs:
         for directory in (path.parent, self.directory):
             _sync(directory)
 
-    def _read_chunks(self, session: Session, sha256: str) -> Iterator[bytes]:
-        number = 0
-        while (chunk := session.get(BlobChunk, (sha256, number))) is not None:
-            yield chunk.data
-            session.expunge(chunk)
-            number += 1
+    def _read(self, session: Session, sha256: str) -> Iterator[bytes]:
+        blob = session.execute(READ, {"sha256": sha256}).one_or_none()
+        if blob is None:
+            raise Unavailable(DELETED)
+        if blob.data is not None:
+            yield blob.data
+            return
+        left = blob.size
+        for chunk in _chunks(self.path(sha256)) if self.database.is_sqlite else _stored(session, sha256):
+            yield chunk
+            left -= len(chunk)
+        if left:  # Postgres shows each statement what is there by then
+            raise Unavailable(DELETED)
 
 
-def _is_unnamed_file(session: Session, path: Path, old: float) -> bool:
-    try:
-        return path.stat().st_mtime <= old and session.get(Blob, path.name) is None
-    except FileNotFoundError:
-        return False
+def _stored(session: Session, sha256: str) -> Iterator[bytes]:
+    number = 0
+    while (data := session.scalar(READ_CHUNK, {"sha256": sha256, "number": number})) is not None:
+        yield data
+        number += 1
 
 
 def _write_chunks(session: Session, sha256: str, chunks: Iterable[bytes]) -> None:
@@ -214,7 +194,7 @@ def _write_chunks(session: Session, sha256: str, chunks: Iterable[bytes]) -> Non
         session.execute(postgresql.insert(BlobChunk).values(row).on_conflict_do_nothing())
 
 
-def _delete_chunks(session: Session, sha256: str) -> None:
+def delete_chunks(session: Session, sha256: str) -> None:
     """In parts, each of which ends within the time that one statement has."""
     last = session.scalar(sa.select(sa.func.max(BlobChunk.number)).where(BlobChunk.sha256 == sha256))
     for start in range(0, 0 if last is None else last + 1, CHUNKS_AT_ONCE):

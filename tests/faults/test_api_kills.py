@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from app.datasets import content
 from app.storage.blobs import Blobs
+from app.storage.sweep import Sweep
 from app.storage.tables import Architecture, IdempotencyKey
 from tests.support.checker import check, settle
 from tests.support.recorder import Recorder
@@ -145,9 +146,9 @@ def kills(server: Server, count: int) -> None:
 def _sweep(server: Server) -> None:
     """What housekeeping does, at once."""
     with server.database() as database:
-        blobs = Blobs(database, server.data_dir / "blobs")
+        sweep = Sweep(Blobs(database, server.data_dir / "blobs"))
         for _ in range(2):  # chunks go when they were seen without a name twice
-            blobs.sweep(0)
+            sweep.run(0)
         content.sweep(database, server.data_dir / "cache", server.data_dir / "incoming", 0)
 
 

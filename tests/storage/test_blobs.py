@@ -1,10 +1,7 @@
 """Content-addressed bytes, small and large, on both databases."""
 
-import contextlib
 import hashlib
 import os
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.errors import Unavailable
 from app.storage.blobs import CHUNK, IN_ROW, Blobs, Staged
 from app.storage.database import Database
+from app.storage.sweep import Sweep
 from app.storage.tables import Blob, BlobChunk, Job
 from tests.support.rows import add_job
 
@@ -70,28 +68,6 @@ def test_what_is_named_is_not_released(database: Database, blobs: Blobs, size: i
     with database.reading() as session:
         assert session.get(Blob, sha256) is None
         assert chunks(session) == 0
-
-
-def test_the_sweep_takes_only_old_files_that_nothing_names(database: Database, blobs: Blobs) -> None:
-    if not database.is_sqlite:
-        pytest.skip("Postgres has no files")
-    named = attached(database, blobs, content(IN_ROW + 1))
-    orphan = blobs.stage(content(IN_ROW + 2)).sha256
-    fresh = blobs.stage(content(IN_ROW + 3)).sha256
-    old = time.time() - 7200
-    for sha256 in (named, orphan):
-        os.utime(blobs.path(sha256), (old, old))
-    assert blobs.sweep() == 1
-    assert [blobs.path(each).exists() for each in (named, orphan, fresh)] == [True, False, True]
-
-
-def test_a_blob_that_is_staged_again_is_young(database: Database, blobs: Blobs) -> None:
-    if not database.is_sqlite:
-        return
-    sha256 = blobs.stage(content(IN_ROW + 1)).sha256
-    os.utime(blobs.path(sha256), (1.0, 1.0))
-    blobs.stage(content(IN_ROW + 1))
-    assert blobs.sweep() == 0
 
 
 @pytest.mark.parametrize("from_file", [False, True])
@@ -168,60 +144,6 @@ def test_an_attachment_waits_for_a_release_of_the_same_bytes(
         assert blobs.read(session, sha256) == content(size)
 
 
-def test_a_sweep_waits_for_those_who_name_what_it_would_take(database: Database, blobs: Blobs) -> None:
-    staged = blobs.stage(content(IN_ROW + 1))
-    grow_old(blobs, staged)
-    job_id = add_job(database)
-    with ThreadPoolExecutor(1) as pool:
-        with database.writing() as session:
-            blobs.attach(session, staged)
-            name(session, job_id, staged.sha256)
-            racing = pool.submit(blobs.sweep)
-            with contextlib.suppress(TimeoutError):
-                racing.result(0.3)
-        assert racing.result(10) == 0
-    with database.reading() as session:
-        assert blobs.read(session, staged.sha256) == content(IN_ROW + 1)
-
-
-def test_a_sweep_spares_a_file_that_is_staged_again_behind_its_look(
-    database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not database.is_sqlite:
-        pytest.skip("Postgres has no files")
-    staged = blobs.stage(content(IN_ROW + 1))
-    grow_old(blobs, staged)
-    look = database.reading
-
-    @contextlib.contextmanager
-    def look_and_stage() -> Iterator[Session]:
-        with look() as session:
-            yield session
-        blobs.stage(content(IN_ROW + 1))
-
-    monkeypatch.setattr(database, "reading", look_and_stage)
-    assert blobs.sweep() == 0
-    assert blobs.path(staged.sha256).exists()
-
-
-def test_the_sweep_takes_chunks_that_nothing_has_named_for_two_sweeps(
-    database: Database, blobs: Blobs
-) -> None:
-    if database.is_sqlite:
-        pytest.skip("SQLite has files")
-    named = attached(database, blobs, content(IN_ROW + 1))
-    blobs.stage(content(CHUNK + 1))
-    late = blobs.stage(content(IN_ROW + 2))
-    assert blobs.sweep() == 0
-    attach(database, blobs, late)
-    fresh = blobs.stage(content(IN_ROW + 3))
-    assert blobs.sweep() == 1
-    with database.reading() as session:
-        kept = set(session.scalars(sa.select(BlobChunk.sha256)))
-    assert kept == {named, late.sha256, fresh.sha256}
-    assert [blobs.sweep(), blobs.sweep()] == [1, 0]
-
-
 def attach(database: Database, blobs: Blobs, staged: Staged) -> None:
     with database.writing() as session:
         blobs.attach(session, staged)
@@ -249,17 +171,12 @@ def staged_and_lost(database: Database, blobs: Blobs, data: bytes, source: Path,
     source.write_bytes(data)
     staged = blobs.stage(source if from_file else data)
     leave(database, blobs, job_id, sha256)
-    grow_old(blobs, staged)
-    blobs.sweep()
+    if blobs.path(sha256).exists():
+        os.utime(blobs.path(sha256), (1.0, 1.0))
+    sweep = Sweep(blobs)
+    for _ in range(2):  # chunks go when they were seen without a name twice
+        sweep.run()
     return staged
-
-
-def grow_old(blobs: Blobs, staged: Staged) -> None:
-    """Let the next sweep take the staged bytes, if nothing names them."""
-    if not blobs.database.is_sqlite:
-        blobs.sweep()
-    elif blobs.path(staged.sha256).exists():
-        os.utime(blobs.path(staged.sha256), (1.0, 1.0))
 
 
 def until_blocked(database: Database) -> None:

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.jobs.events import epoch_answer
-from app.storage.blobs import GRACE_SECONDS, Blobs
+from app.storage.blobs import Blobs
+from app.storage.sweep import GRACE_SECONDS
 from app.storage.tables import (
     Architecture,
     Dataset,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from app.storage.blobs import GRACE_SECONDS, Blobs
+from app.storage.blobs import Blobs
 from app.storage.database import Database
+from app.storage.sweep import GRACE_SECONDS
 from app.storage.tables import Blob, BlobChunk, Model, Table
 
 
