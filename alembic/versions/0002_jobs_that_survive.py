@@ -38,10 +38,12 @@ def upgrade() -> None:
         sa.Column("paused_because", sa.JSON(), nullable=True),
         sa.Column("memory_bytes", sa.BigInteger(), nullable=True),
         sa.Column("snapshot_count", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("version", sa.String(), nullable=True),
         sa.Column("split", sa.JSON(), nullable=True),
     ):
         op.add_column("jobs", column)
     op.create_index("ix_jobs_line", "jobs", ["project_id", "status", sa.text("priority DESC"), "id"])
+    op.create_index(op.f("ix_jobs_initial_parameters"), "jobs", ["initial_parameters"])
     for name in ("max_running", "max_queued"):
         op.add_column("projects", sa.Column(name, sa.BigInteger(), nullable=True))
     op.add_column("workers", sa.Column("draining", sa.Boolean(), nullable=False, server_default=sa.false()))
@@ -107,7 +109,8 @@ def downgrade() -> None:
     for name in ("max_running", "max_queued"):
         op.drop_column("projects", name)
     op.drop_index("ix_jobs_line", "jobs")
-    for name in ("retries", "paused_because", "memory_bytes", "snapshot_count", "split"):
+    op.drop_index(op.f("ix_jobs_initial_parameters"), "jobs")
+    for name in ("retries", "paused_because", "memory_bytes", "snapshot_count", "version", "split"):
         op.drop_column("jobs", name)
     _drop_snapshots()
     op.create_table(

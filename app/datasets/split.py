@@ -1,5 +1,6 @@
 """Training, validation and test rows, drawn from a seed."""
 
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,14 @@ class Split(NamedTuple):
     train: Rows
     validation: Rows
     test: Rows
+
+    def digest(self) -> dict[str, dict[str, int | str]]:
+        """Each part's number of rows, and the SHA-256 of their numbers as little-endian int64."""
+        parts = self._asdict().items()
+        return {
+            name: {"rows": len(part), "sha256": hashlib.sha256(part.astype("<i8").tobytes()).hexdigest()}
+            for name, part in parts
+        }
 
 
 def split(

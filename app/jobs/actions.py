@@ -12,7 +12,6 @@ from app.jobs.events import Entry
 from app.jobs.states import Action, State, require
 from app.keys.service import Principal
 from app.storage import lookup
-from app.storage.blobs import Blobs
 from app.storage.columns import now
 from app.storage.database import Database
 from app.storage.tables import Dataset, Job, Model
@@ -21,7 +20,6 @@ from app.storage.tables import Dataset, Job, Model
 def ask(
     session: Session,
     database: Database,
-    blobs: Blobs,
     principal: Principal,
     job_id: str,
     action: Action,
@@ -44,7 +42,7 @@ def ask(
     elif action == "retry":
         entries = [_retry(session, job, max_queued)]
     else:
-        entries = _stop(session, blobs, job, action)
+        entries = _stop(session, job, action)
     session.flush()
     events.append(session, job.id, entries)
     session.refresh(job)
@@ -63,7 +61,7 @@ def _in_force(job: Job, action: Action) -> bool:
     return waits_or_runs or (job.status == State.PAUSING and job.want == "run")
 
 
-def _stop(session: Session, blobs: Blobs, job: Job, action: Action) -> list[Entry]:
+def _stop(session: Session, job: Job, action: Action) -> list[Entry]:
     """Cancel or pause. A worker does it where there is something to stop, or a model to be made."""
     job.want = action
     if job.status == State.PAUSING and action == "pause":
@@ -89,7 +87,6 @@ def _stop(session: Session, blobs: Blobs, job: Job, action: Action) -> list[Entr
         "stop_reason": "cancelled",
         "metrics": None if model is None else model.metrics or None,
     }
-    ledger.drop(session, blobs, job.id)
     return [Entry("job.cancelled", "The job was cancelled.", {"model_id": job.model_id, "error": None})]
 
 

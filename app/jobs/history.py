@@ -42,11 +42,12 @@ def record(
     blobs: Blobs,
     claim: Claim,
     rows: Sequence[dict[str, Any]] = (),
-    place: Place | None = None,
+    places: Sequence[Place] = (),
     end: Ending | None = None,
     **values: object,
 ) -> list[str]:
-    """Write epochs, the snapshot to go on from, and the end of the job: all of it, or nothing at all.
+    """Write epochs, snapshots, and the end of the job: all of it, or nothing at all. The job goes on from the
+    last of the snapshots, which are in the order in which they were taken.
 
     ``values`` are further columns of the job. Returns the contents of snapshots that nothing names any more.
     Raises LeaseLost when another worker holds the job. Run a second time, it writes nothing twice.
@@ -56,12 +57,11 @@ def record(
     if rows:
         values |= {"epochs_completed": max(held.epochs_completed, rows[-1]["epoch"]), "progress_at": now()}
     unnamed: list[str] = []
-    if place is not None and (added := ledger.add(session, blobs, claim.job_id, place)):
-        number, pruned = added
-        values |= {"crashes": 0, "snapshot_count": number}
-        data = {"epoch": place.epoch, "step": place.step}
-        entries.append(Entry("job.checkpoint", f"The job can go on from epoch {place.epoch}.", data))
-        unnamed += [] if pruned is None else [pruned]
+    if places:
+        added = ledger.add(session, blobs, claim.job_id, places)
+        entries += added.entries
+        values |= added.values
+        unnamed = added.unnamed
     if end is not None:
         state = end.state or _as_asked(held)
         model_id = held.model_id
@@ -71,8 +71,6 @@ def record(
         if state in TERMINAL:
             values |= {"result": end.result, "error": end.error, "finished_at": now()}
         entries.append(_ending(state, end.error, model_id))
-        if state in (State.SUCCEEDED, State.CANCELLED):
-            unnamed += ledger.drop(session, blobs, claim.job_id)
     events.insert(session, claim.job_id, held.event_count + 1, entries)
     values |= {"event_count": held.event_count + len(entries)}
     session.execute(sa.update(Job).where(Job.id == claim.job_id).values(values))

@@ -151,8 +151,8 @@ def _action(action: Action, summary: str, description: str, done: str, before: s
     )
     def act(job_id: JobId, response: Response, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
         with state.database.writing() as session:
-            parts = session, state.database, state.blobs
-            took = actions.ask(*parts, principal, job_id, action, state.settings.max_queued_jobs)
+            most = state.settings.max_queued_jobs
+            took = actions.ask(session, state.database, principal, job_id, action, most)
             row = service.get(session, principal, job_id)
             job = service.answer(session, row, state.settings.max_running_jobs)
         response.status_code = 202 if took else 200

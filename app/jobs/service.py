@@ -11,7 +11,7 @@ from app.jobs.states import HELD, State, require, require_unfinished
 from app.keys.service import Principal
 from app.storage import lookup
 from app.storage.blobs import Blobs
-from app.storage.tables import Epoch, Event, Job, Snapshot
+from app.storage.tables import Epoch, Event, Job
 
 PHASES: dict[str, str] = {
     State.QUEUED: "waiting",
@@ -43,7 +43,6 @@ def delete(session: Session, blobs: Blobs, principal: Principal, job_id: str) ->
     for table, number, count in (
         (Epoch, Epoch.epoch, job.epochs_completed),
         (Event, Event.seq, job.event_count),
-        (Snapshot, Snapshot.number, job.snapshot_count),
     ):
         for first in range(1, count + 1, ROWS_AT_ONCE):  # each statement within the time that one has
             part = number.between(first, first + ROWS_AT_ONCE - 1)

@@ -144,7 +144,7 @@ class Job(Owned, Table):
     architecture: Mapped[dict[str, Any]]
     training: Mapped[dict[str, Any]]
     requested: Mapped[dict[str, Any]]
-    initial_parameters: Mapped[str | None] = mapped_column(sa.ForeignKey("blobs.sha256"))
+    initial_parameters: Mapped[str | None] = mapped_column(sa.ForeignKey("blobs.sha256"), index=True)
     warnings: Mapped[list[Any]]
 
     status: Mapped[str]
@@ -166,6 +166,7 @@ class Job(Owned, Table):
 
     encoding: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     fingerprint: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
+    version: Mapped[str | None]
     split: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     result: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     error: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)

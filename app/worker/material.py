@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from app import __version__
 from app.datasets import content
 from app.datasets.encoding import Encoding, fit
 from app.datasets.split import Split
@@ -61,6 +62,12 @@ class Run:
     @property
     def encoding(self) -> Encoding:
         return self.arrays.encoding
+
+    def facts(self) -> dict[str, Any]:
+        """Columns of the job that say what it is computed from, and by what."""
+        split = self.job.split or self.arrays.split.digest()
+        encoding = self.encoding.to_json()
+        return {"encoding": encoding, "fingerprint": self.fingerprint, "split": split, "version": __version__}
 
     def epochs_recorded(self) -> int:
         """Rows of history that were there when the run was loaded or that it began from."""

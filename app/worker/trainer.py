@@ -15,17 +15,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.engine import Diverged, Epoch, Finished, LaneLost, Parameters, Progress, Snapshot, train
-from app.errors import ChainruleError, DiskFull, LeaseLost
-from app.jobs import history, holds, snapshots
+from app.errors import ChainruleError, DiskFull, LeaseLost, Unavailable
+from app.jobs import history, holds, keeping
 from app.jobs.history import Ending
-from app.jobs.ledger import Place
 from app.jobs.queue import Claim
 from app.jobs.states import State
-from app.models import records
 from app.models.records import Trained
 from app.storage.blobs import Blobs
 from app.storage.database import Database, is_away
 from app.storage.disk import is_full
+from app.worker.journal import Journal
 from app.worker.material import Materials, Run
 from app.worker.surroundings import Surroundings, die_with_parent, limit_memory
 
@@ -85,7 +84,7 @@ class Trainer:
         self.disk = surroundings.disk()
         self.memory_bytes = surroundings.memory_bytes
         self.wish = wish
-        self.rows: list[dict[str, Any]] = []
+        self.journal = Journal(database, blobs, claim, self.patience)
         self.epochs = 0  # in the job's history, written or about to be
         self.snapshot_cost = 0.0
 
@@ -102,6 +101,10 @@ class Trainer:
             return self._out_of_memory()
         except (SQLAlchemyError, OSError, DiskFull) as error:
             return self._interrupted(error)
+        except Unavailable:  # as when a snapshot goes while it is read, because another has the job by now
+            log.exception("job %s waits: something that it needs went away", self.claim.job_id)
+            time.sleep(AWAY_SECONDS)
+            return "released"
         except ChainruleError as error:
             return self._fail(error.code, error.detail)
         except Exception:
@@ -129,6 +132,7 @@ class Trainer:
 
     def _train(self, run: Run) -> str:
         self.epochs = run.epochs_recorded()
+        self.journal.facts = run.facts()
         if run.moved:
             self._say_that_it_moved(run)
         try:
@@ -139,29 +143,39 @@ class Trainer:
     def _follow(self, run: Run, reports: Generator[Progress | Epoch | Finished, None, None]) -> str:
         snapshot_due = time.monotonic() + self.snapshot_seconds
         flush_due = time.monotonic() + FLUSH_SECONDS
+        is_kept = keeping.chooser(run.job.training.get("keep_epochs", "last"))
         with contextlib.closing(reports):
             for report in reports:
                 if isinstance(report, Finished):
                     return self._succeed(run, report)
                 if isinstance(report, Epoch):
-                    self.rows.append(snapshots.epoch_row(self.claim.job_id, report))
+                    self.journal.note(report)
                     self.epochs = max(self.epochs, report.epoch)
+                    if is_kept(report.epoch):
+                        self._need_room()
+                        self.journal.take(report.snapshot(), kept=True)
                 wish = self.wish()
                 if wish in (Wish.CANCEL, Wish.PAUSE):
                     return self._stop(run, report.snapshot(), keep=wish == Wish.PAUSE)
                 moment = time.monotonic()
-                if moment >= min(flush_due, snapshot_due) and self.database.is_sqlite:
-                    self.disk.require()
+                if moment >= min(flush_due, snapshot_due):
+                    self._need_room()
                 if wish == Wish.RELEASE or moment >= snapshot_due:
-                    self._write_snapshot(run, report)
+                    self._write_snapshot(report)
                     flush_due = time.monotonic() + FLUSH_SECONDS
                     snapshot_due = time.monotonic() + self._snapshot_pause()
-                elif moment >= flush_due:
-                    self._write_epochs()
+                elif moment >= flush_due or self.journal.is_heavy:
+                    if not self.journal.is_empty:
+                        self.journal.write()
                     flush_due = time.monotonic() + FLUSH_SECONDS
                 if wish == Wish.RELEASE:
                     return "released"
         raise AssertionError("training ended without an end")
+
+    def _need_room(self) -> None:
+        """Raise DiskFull where the reserve is reached."""
+        if self.database.is_sqlite:
+            self.disk.require()
 
     def _hold_up(self) -> str:
         """Pause the job until there is room; where even that cannot be written, let its lease run out."""
@@ -192,20 +206,11 @@ class Trainer:
     def _snapshot_pause(self) -> float:
         return max(self.snapshot_seconds, SNAPSHOT_SHARE * self.snapshot_cost)
 
-    def _write_epochs(self) -> None:
-        if self.rows:
-            self._write()
-
-    def _write_snapshot(self, run: Run, report: Epoch | Progress) -> None:
+    def _write_snapshot(self, report: Epoch | Progress) -> None:
         start = time.monotonic()
-        self._write(
-            place=self._place(report.snapshot()), encoding=run.encoding.to_json(), fingerprint=run.fingerprint
-        )
+        self.journal.take(report.snapshot())
+        self.journal.write()
         self.snapshot_cost = time.monotonic() - start
-
-    def _place(self, snapshot: Snapshot) -> Place:
-        content = self.blobs.stage(snapshots.dump(snapshot, self.claim.job_id, self.claim.fence))
-        return Place(snapshot.epoch, snapshot.step, content, snapshot.parameters.sha256())
 
     def _succeed(self, run: Run, finished: Finished) -> str:
         result = {
@@ -220,11 +225,13 @@ class Trainer:
         stopping = run.plan.early_stopping
         restored = stopping is not None and stopping.restore_best_weights
         epoch = finished.best_epoch if restored and finished.best_epoch else self.epochs
+        self.journal.take(finished.snapshot(), kept=True)
         return self._finish(run, State.SUCCEEDED, finished.parameters, epoch, result)
 
     def _stop(self, run: Run, snapshot: Snapshot, *, keep: bool) -> str:
         """Leave a model, and with ``keep`` a snapshot to go on from; the job's row says what comes of it."""
-        place = self._place(snapshot) if keep else None
+        if keep:
+            self.journal.take(snapshot)
         quick = run.is_quick_to_measure()  # else nobody would be heard in time
         costs = {"cost": None, "data_cost": None, "validation_cost": None}
         result = {
@@ -234,7 +241,7 @@ class Trainer:
             "stop_reason": "cancelled",
             "metrics": run.measure(snapshot.parameters) if quick else None,
         }
-        return self._finish(run, None, snapshot.parameters, snapshot.epoch, result, place)
+        return self._finish(run, None, snapshot.parameters, snapshot.epoch, result)
 
     def _finish(
         self,
@@ -243,16 +250,13 @@ class Trainer:
         parameters: Parameters,
         epoch: int,
         result: dict[str, Any],
-        place: Place | None = None,
     ) -> str:
-        encoding = run.encoding.to_json()
-        model = Trained(run.job, parameters, records.stage(self.blobs, parameters), encoding, epoch)
-        end = Ending(state, result, model=model)
-        self._write(place=place, end=end, encoding=encoding, fingerprint=run.fingerprint)
+        staged, encoding = self.journal.stage(parameters), run.encoding.to_json()
+        self.journal.write(Ending(state, result, model=Trained(run.job, parameters, staged, encoding, epoch)))
         return "finished"
 
     def _diverge(self, run: Run, diverged: Diverged) -> str:
-        self.rows.append(snapshots.epoch_row(self.claim.job_id, diverged.row))
+        self.journal.note(diverged.row)
         result = {"epochs": diverged.epoch, "cost": None, "stop_reason": "diverged", "metrics": None}
         has_rate = "learning_rate" in run.job.training["optimizer"]
         error = {
@@ -261,30 +265,16 @@ class Trainer:
             "param": "training.optimizer.learning_rate" if has_rate else "training.optimizer",
             "hint": f"{'Lower the learning rate' if has_rate else 'Use adam'}, or standardize the features.",
         }
-        self._write(end=Ending(State.FAILED, result, error), fingerprint=run.fingerprint)
+        self.journal.write(Ending(State.FAILED, result, error))
         return "finished"
 
     def _fail(self, code: str, message: str) -> str:
-        self.rows = []  # they may be what cannot be written
+        self.journal.discard()  # it may be what cannot be written
         error = {"code": code, "message": message, "param": None, "hint": None}
         try:
-            self._write(end=Ending(State.FAILED, None, error))
+            self.journal.write(Ending(State.FAILED, None, error))
         except LeaseLost:
             return "lost"
         except SQLAlchemyError:
             return "released"  # it fails the next time, too
         return "finished"
-
-    def _write(self, **what: Any) -> None:
-        """One fenced transaction with every row that is waiting; tried again while the database is away."""
-
-        def unit(session: Session) -> list[str]:
-            self.database.announce(session)
-            return history.record(session, self.blobs, self.claim, self.rows, **what)
-
-        unnamed = self.database.patiently(unit, self.patience)
-        self.rows = []
-        if self.database.is_sqlite:
-            for each in unnamed:
-                # A snapshot's bytes are this claim's own: its file can go without waiting for the sweep.
-                self.blobs.path(each).unlink(missing_ok=True)

@@ -103,7 +103,7 @@ def test_every_pause_leaves_a_model_and_the_job_names_the_newest(life: Life) -> 
         life.stop()
         assert (life.job.status, life.job.result, life.job.finished_at) == ("paused", None, None)
         assert (life.job.worker_id, life.job.lease_until) == (None, 0.0)
-        assert life.can_go_on()
+        assert life.has_snapshot()
         life.ask("resume")
     first, second = life.models()
     assert life.job.model_id == second.id != first.id
@@ -111,7 +111,7 @@ def test_every_pause_leaves_a_model_and_the_job_names_the_newest(life: Life) -> 
     turn = ["job.pausing", "job.checkpoint", "job.paused", "job.resumed"]
     assert life.events == ["job.queued", "job.started", *turn, "job.started", *turn]
     life.take().end(State.SUCCEEDED)
-    assert not life.can_go_on()
+    assert life.has_snapshot()
 
 
 def test_a_paused_job_is_cancelled_at_once_and_keeps_what_it_had(life: Life) -> None:
@@ -122,14 +122,14 @@ def test_a_paused_job_is_cancelled_at_once_and_keeps_what_it_had(life: Life) -> 
     result = life.job.result
     assert result is not None
     assert (result["epochs"], result["cost"], result["stop_reason"]) == (1, 0.5, "cancelled")
-    assert not life.can_go_on()
+    assert life.has_snapshot()
     assert life.events[-1] == "job.cancelled"
 
 
 def test_a_cancellation_during_a_pause_wins(life: Life) -> None:
     asked(life.take(), "pause", "cancel").stop()
     assert (life.job.status, len(life.models())) == ("cancelled", 1)
-    assert not life.can_go_on()
+    assert life.has_snapshot()
     assert "job.paused" not in life.events
 
 
@@ -179,7 +179,7 @@ def test_a_waiting_job_that_has_left_its_model_is_paused_at_once(life: Life) -> 
     assert (life.job.status, len(life.models())) == ("paused", 1)
     life.ask("resume")
     life.take()
-    life.record(place=Place(0, 9, life.blobs.stage(b"further"), "f" * 64)).crash()
+    life.record(places=[Place(0, 9, life.blobs.stage(b"further"), "f" * 64)]).crash()
     life.ask("pause")
     assert life.job.status == "pausing"  # it has got further than that model
 
@@ -210,7 +210,7 @@ def test_a_failed_job_is_tried_again_as_itself(life: Life) -> None:
         job = life.job
         assert (job.status, job.retries, job.crashes, job.epochs_completed) == ("queued", retry, 0, 1)
         assert (job.error, job.result, job.finished_at) == (None, None, None)
-        assert life.can_go_on()
+        assert life.has_snapshot()
         life.take().record(1).end(State.FAILED, ERROR)
     assert life.events[-4:] == ["job.failed", "job.queued", "job.started", "job.failed"]
     assert "job.epoch" not in life.events[-6:]

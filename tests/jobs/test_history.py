@@ -75,7 +75,7 @@ def test_a_stale_fence_writes_nothing(database: Database, blobs: Blobs, claim: C
     staged = blobs.stage(b"snapshot")
     writes: list[dict[str, Any]] = [
         {},
-        {"place": Place(1, 0, staged, "e" * 64)},
+        {"places": [Place(1, 0, staged, "e" * 64)]},
         end(state=State.SUCCEEDED, result={"epochs": 1}),
         end(state=State.FAILED, error={"code": "x", "message": "y"}),
     ]
@@ -104,7 +104,7 @@ def test_a_failed_transaction_leaves_nothing(database: Database, blobs: Blobs, c
     before = event_types(database, claim.job_id)
     with database.writing() as session:
         history.record(
-            session, blobs, claim, [epoch(claim.job_id, 1)], Place(1, 0, blobs.stage(b"s"), "c" * 64)
+            session, blobs, claim, [epoch(claim.job_id, 1)], [Place(1, 0, blobs.stage(b"s"), "c" * 64)]
         )
         session.rollback()
     assert (epochs(database, claim), event_types(database, claim.job_id)) == ([], before)
@@ -114,9 +114,9 @@ def test_a_new_snapshot_replaces_the_old_one(database: Database, blobs: Blobs, c
     with database.writing() as session:
         session.execute(sa.update(Job).values(crashes=2))
     first, second = blobs.stage(b"first"), blobs.stage(b"second")
-    assert record(database, blobs, claim, place=Place(0, 5, first, "a" * 64)) == []
-    assert record(database, blobs, claim, 1, place=Place(1, 0, second, "b" * 64)) == [first.sha256]
-    assert record(database, blobs, claim, place=Place(1, 0, second, "b" * 64)) == []
+    assert record(database, blobs, claim, places=[Place(0, 5, first, "a" * 64)]) == []
+    assert record(database, blobs, claim, 1, places=[Place(1, 0, second, "b" * 64)]) == [first.sha256]
+    assert record(database, blobs, claim, places=[Place(1, 0, second, "b" * 64)]) == []
     with database.reading() as session:
         kept = ledger.newest(session, claim.job_id)
         assert kept is not None
@@ -128,10 +128,10 @@ def test_a_new_snapshot_replaces_the_old_one(database: Database, blobs: Blobs, c
 
 
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.CANCELLED])
-def test_an_end_leaves_a_model_and_no_snapshot(
+def test_an_end_leaves_a_model_and_the_last_snapshot(
     database: Database, blobs: Blobs, claim: Claim, state: State
 ) -> None:
-    record(database, blobs, claim, place=Place(0, 5, blobs.stage(b"snapshot"), "d" * 64))
+    record(database, blobs, claim, places=[Place(0, 5, blobs.stage(b"snapshot"), "d" * 64)])
     left = parameters()
     job = job_row(database, claim.job_id)
     with database.writing() as session:  # while it ran, somebody gave the job a name
@@ -145,11 +145,13 @@ def test_an_end_leaves_a_model_and_no_snapshot(
         made = session.get_one(Model, row.model_id)
         assert (made.job_id, made.sha256, made.epoch) == (claim.job_id, left.sha256(), 1)
         assert made.name == "late"
-        assert ledger.newest(session, claim.job_id) is None
+        last = ledger.newest(session, claim.job_id)
+        assert last is not None
+        assert (last.epoch, last.step) == (0, 5)
 
 
 def test_a_failed_job_keeps_its_last_snapshot(database: Database, blobs: Blobs, claim: Claim) -> None:
-    record(database, blobs, claim, place=Place(0, 5, blobs.stage(b"snapshot"), "d" * 64))
+    record(database, blobs, claim, places=[Place(0, 5, blobs.stage(b"snapshot"), "d" * 64)])
     error = {"code": "diverged", "message": "The cost is not finite."}
     record(database, blobs, claim, 1, **end(state=State.FAILED, error=error))
     row = job_row(database, claim.job_id)

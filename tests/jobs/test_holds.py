@@ -26,7 +26,7 @@ def pause(database: Database, claim: Claim, seconds: float = -1.0) -> Job:
 def ask(database: Database, blobs: Blobs, job_id: str, action: Action) -> bool:
     who = principal(database)
     with database.writing() as session:
-        return actions.ask(session, database, blobs, who, job_id, action)
+        return actions.ask(session, database, who, job_id, action)
 
 
 def test_a_job_is_paused_with_a_reason_and_goes_on_by_itself(database: Database) -> None:

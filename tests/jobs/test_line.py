@@ -98,7 +98,7 @@ def test_a_job_that_still_stops_keeps_its_place(database: Database, blobs: Blobs
     claim(database)
     who = principal(database)
     with database.writing() as session:
-        actions.ask(session, database, blobs, who, first, "cancel")
+        actions.ask(session, database, who, first, "cancel")
     assert claim(database) == []  # its trainer may still be at it
     queue.free(database, "wrk_a", crashed=True)
     assert claim(database) == [second]
@@ -157,7 +157,7 @@ def test_a_limit_on_waiting_jobs_is_exact_for_clients_that_come_at_once(
         for job_id in jobs[action][index // 2 :: 2]:
             try:
                 with own.writing() as session:
-                    accepted += actions.ask(session, own, blobs, who, job_id, action, 3)
+                    accepted += actions.ask(session, own, who, job_id, action, 3)
             except TooManyJobs as error:
                 refused.append(error)
         return accepted
@@ -181,9 +181,9 @@ def test_what_comes_back_from_a_worker_is_never_refused(database: Database, blob
     queue.release(database, taken, crashed=True)
     assert job_row(database, first).status == "queued"
     with database.writing() as session:
-        actions.ask(session, database, blobs, who, first, "pause")
+        actions.ask(session, database, who, first, "pause")
         with pytest.raises(TooManyJobs):
-            actions.ask(session, database, blobs, who, first, "resume", 9)
+            actions.ask(session, database, who, first, "resume", 9)
 
 
 def test_one_job_of_another_project_starts_at_the_next_free_place(database: Database) -> None:

@@ -80,8 +80,6 @@ class Lives(RuleBasedStateMachine):
         status, self.goes_on, changes = expected
         if action == "retry" and changes:
             self.retries, self.crashes = self.retries + 1, 0
-        if status in TERMINAL and changes:
-            self.trained = False
         self.status = status
         assert self.life.ask(action) is changes
 
@@ -149,7 +147,7 @@ class Lives(RuleBasedStateMachine):
         self.epochs += 1
         if snapshot:
             self.trained, self.left, self.crashes = True, False, 0
-        self.life.record(self.epochs, place=self.life.place() if snapshot else None)
+        self.life.record(self.epochs, places=[self.life.place()] if snapshot else [])
 
     @precondition(lambda self: self.held and self.status in STOPPING)
     @rule()
@@ -158,7 +156,7 @@ class Lives(RuleBasedStateMachine):
         told = "cancel" if self.status == "cancelling" else "pause"
         assert queue.wishes(self.database, [self.life.claim]) == {self.life.id: told}
         self.life.stop()
-        self.trained, self.crashes = self.status == "pausing", 0
+        self.trained, self.crashes = True, 0
         self.left = self.status == "pausing" and not self.goes_on
         if self.status == "cancelling":
             self.status = "cancelled"
@@ -173,7 +171,7 @@ class Lives(RuleBasedStateMachine):
     def end(self, succeeds: bool) -> None:
         self.life.end(State.SUCCEEDED if succeeds else State.FAILED, None if succeeds else ERROR)
         self.status = "succeeded" if succeeds else "failed"
-        self.trained, self.goes_on = self.trained and not succeeds, False
+        self.goes_on = False
         self._let_go()
 
     @precondition(lambda self: self.held)
@@ -222,7 +220,7 @@ class Lives(RuleBasedStateMachine):
         )
         assert (job.finished_at is not None) is (self.status in TERMINAL)
         assert job.result is None or self.status in TERMINAL
-        assert self.life.can_go_on() is self.trained
+        assert self.life.has_snapshot() is self.trained
         models = self.life.models()
         assert len(models) == self.models
         assert job.model_id == (models[-1].id if models else None)

@@ -178,10 +178,10 @@ def test_a_wish_reaches_the_worker(database: Database, blobs: Blobs) -> None:
     taken = one(database)
     who = principal(database)
     with database.writing() as session:
-        assert actions.ask(session, database, blobs, who, job_id, "cancel") is True
+        assert actions.ask(session, database, who, job_id, "cancel") is True
     assert queue.heartbeat(database, "wrk_a", [taken], LEASE) == {job_id: "cancel"}
     with database.writing() as session:
-        assert actions.ask(session, database, blobs, who, job_id, "cancel") is False
+        assert actions.ask(session, database, who, job_id, "cancel") is False
 
 
 def test_a_cancelled_job_without_a_worker_is_ended_once(database: Database, blobs: Blobs) -> None:
@@ -189,7 +189,7 @@ def test_a_cancelled_job_without_a_worker_is_ended_once(database: Database, blob
     one(database)
     who = principal(database)
     with database.writing() as session:
-        actions.ask(session, database, blobs, who, job_id, "cancel")
+        actions.ask(session, database, who, job_id, "cancel")
     assert queue.free(database, "wrk_a", crashed=True) == 1
     assert claim(database) == []  # never trained again
     assert queue.lapsed_stops(database, "wrk_b") == [Claim(job_id, 2)]
@@ -203,7 +203,7 @@ def test_a_trainer_that_dies_of_a_cancellation_leaves_its_job_to_be_ended_at_onc
     taken = one(database)
     who = principal(database)
     with database.writing() as session:
-        actions.ask(session, database, blobs, who, job_id, "cancel")
+        actions.ask(session, database, who, job_id, "cancel")
     queue.release(database, taken, crashed=True)
     assert queue.lapsed_stops(database, "wrk_b") == [Claim(job_id, 2)]
 
@@ -212,11 +212,11 @@ def test_a_waiting_job_that_has_trained_is_ended_with_a_model(database: Database
     job_id = add_job(database)
     taken = one(database)
     with database.writing() as session:
-        history.record(session, blobs, taken, place=Place(0, 5, blobs.stage(b"snapshot"), "0" * 64))
+        history.record(session, blobs, taken, places=[Place(0, 5, blobs.stage(b"snapshot"), "0" * 64)])
     queue.release(database, taken, crashed=True)
     who = principal(database)
     with database.writing() as session:
-        actions.ask(session, database, blobs, who, job_id, "cancel")
+        actions.ask(session, database, who, job_id, "cancel")
     assert job_row(database, job_id).status == "cancelling"
     assert queue.lapsed_stops(database, "wrk_b") == [Claim(job_id, 3)]
 
@@ -227,7 +227,7 @@ def test_a_job_cancelled_during_a_claim_stays_cancelled(database: Database, blob
     who = principal(database)
     with ThreadPoolExecutor(1) as pool:
         with database.writing() as session:
-            actions.ask(session, database, blobs, who, job_id, "cancel")
+            actions.ask(session, database, who, job_id, "cancel")
             session.flush()
             racing = pool.submit(claim, database)
             _until_blocked(database)

@@ -39,7 +39,7 @@ class Life:
 
     def ask(self, action: Any) -> bool:
         with self.database.writing() as session:
-            return actions.ask(session, self.database, self.blobs, self.principal, self.id, action)
+            return actions.ask(session, self.database, self.principal, self.id, action)
 
     def take(self) -> "Life":
         (self.claim,) = queue.claim(self.database, "wrk_a", 1, 30.0)
@@ -61,13 +61,13 @@ class Life:
         return self
 
     def snapshot(self) -> "Life":
-        return self.record(place=self.place())
+        return self.record(places=[self.place()])
 
     def stop(self) -> "Life":
         """As a trainer that was asked to: with a model, and a snapshot to go on from."""
         model = Trained(self.job, parameters(), records.stage(self.blobs, parameters()), {}, 0)
         result = {"epochs": 0, "cost": 0.5, "stop_reason": "cancelled"}
-        return self.record(place=self.place(), end=Ending(None, result, model=model))
+        return self.record(places=[self.place()], end=Ending(None, result, model=model))
 
     def end(self, state: State, error: dict[str, Any] | None = None) -> "Life":
         return self.record(end=Ending(state, None if error else {"epochs": 0}, error))
@@ -81,6 +81,6 @@ class Life:
         with self.database.reading() as session:
             return list(session.scalars(sa.select(Model).where(Model.job_id == self.id).order_by(Model.id)))
 
-    def can_go_on(self) -> bool:
+    def has_snapshot(self) -> bool:
         with self.database.reading() as session:
             return ledger.newest(session, self.id) is not None

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from app.architectures.network import to_engine
 from app.jobs import ledger, snapshots
 from app.jobs.history import RECOMPUTED
-from app.jobs.ledger import Place
-from app.storage.blobs import GRACE_SECONDS, Blobs, Staged
+from app.storage.blobs import Blobs
 from app.storage.database import Database
+from app.storage.sweep import GRACE_SECONDS
 from app.storage.tables import Epoch, Event, Job, Model, Snapshot
 from tests.support import storage
 
@@ -106,18 +106,9 @@ def _model(session: Session, job: Job) -> Iterator[str]:
 
 
 def _chain(session: Session, job: Job) -> Iterator[str]:
-    found = session.scalars(sa.select(Snapshot).where(Snapshot.job_id == job.id).order_by(Snapshot.number))
-    chained, count = None, 0
-    for count, each in enumerate(found.all(), 1):
-        if each.number != count:
-            yield f"snapshot {each.number} is the {count}th"
-        place = Place(each.epoch, each.step, Staged("", 0, b""), each.parameters_sha256)
-        chained = ledger.link(chained, place)
-        if each.chain_sha256 != chained:
-            yield f"snapshot {each.number} breaks the chain"
-        chained = each.chain_sha256
-    if count != job.snapshot_count:
-        yield f"has {count} snapshots, and counts {job.snapshot_count}"
+    broken = ledger.verify(session, job.id)
+    if broken is not None:
+        yield f"snapshot {broken} breaks the chain"
 
 
 def _snapshots(session: Session, blobs: Blobs, job: Job) -> Iterator[str]:

@@ -15,10 +15,10 @@ def cancelled(database: Database, blobs: Blobs, snapshot: bytes | None) -> Claim
     (taken,) = queue.claim(database, "wrk_a", 1, 30.0)
     with database.writing() as session:
         place = None if snapshot is None else Place(0, 5, blobs.stage(snapshot), "f" * 64)
-        history.record(session, blobs, taken, place=place)
+        history.record(session, blobs, taken, places=[] if place is None else [place])
     who = principal(database)
     with database.writing() as session:
-        actions.ask(session, database, blobs, who, job_id, "cancel")
+        actions.ask(session, database, who, job_id, "cancel")
     queue.free(database, "wrk_a", crashed=True)
     (mine,) = queue.lapsed_stops(database, "wrk_b")
     return mine

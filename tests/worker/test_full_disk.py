@@ -131,7 +131,7 @@ def stopping(
     assert Trainer(database, blobs, claim, surroundings, lambda: next(words)).run(materials) == "released"
     who = principal(database)
     with database.writing() as session:
-        actions.ask(session, database, blobs, who, claim.job_id, action)
+        actions.ask(session, database, who, claim.job_id, action)
     queue.free(database, "wrk_a", crashed=False)
     (mine,) = queue.lapsed_stops(database, "wrk_b")
     return mine

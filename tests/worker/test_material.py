@@ -75,5 +75,5 @@ def test_a_run_knows_whether_its_snapshot_is_from_elsewhere(
     assert not materials.load(claim).moved  # it begins anew here
     snapshot = snapshots.dump(Snapshot.start(run.plan), claim.job_id, claim.fence)
     with database.writing() as session:
-        history.record(session, blobs, claim, place=Place(0, 0, blobs.stage(snapshot), "f" * 64))
+        history.record(session, blobs, claim, places=[Place(0, 0, blobs.stage(snapshot), "f" * 64)])
     assert materials.load(claim).moved is bool(there)

@@ -1,0 +1,79 @@
+"""What a trainer has to write of its job, gathered until it is written."""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.engine import Epoch, Parameters, Snapshot
+from app.jobs import history, snapshots
+from app.jobs.history import Ending
+from app.jobs.ledger import Place
+from app.jobs.queue import Claim
+from app.models import records
+from app.storage.blobs import Blobs, Staged
+from app.storage.database import Database
+
+MOST_WAITING_BYTES = 64 * 2**20
+
+
+class Journal:
+    """Epochs and snapshots of one claim; ``facts`` are columns of the job that its first writing fills.
+
+    ``patience``: seconds for which it is tried again while the database is away.
+    """
+
+    def __init__(self, database: Database, blobs: Blobs, claim: Claim, patience: float) -> None:
+        self.facts: dict[str, Any] = {}
+        self._database = database
+        self._blobs = blobs
+        self._claim = claim
+        self._patience = patience
+        self._rows: list[dict[str, Any]] = []
+        self._places: list[Place] = []
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._rows and not self._places
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether what waits takes so much memory that it is to be written now."""
+        return sum(place.content.size for place in self._places) > MOST_WAITING_BYTES
+
+    def note(self, epoch: Epoch) -> None:
+        self._rows.append(snapshots.epoch_row(self._claim.job_id, epoch))
+
+    def take(self, snapshot: Snapshot, *, kept: bool = False) -> None:
+        """Keep a snapshot, to be written behind those that wait; one of the same place is there already."""
+        last = self._places[-1] if self._places else None
+        if last is not None and last.at == (snapshot.epoch, snapshot.step):
+            self._places[-1] = replace(last, kept=last.kept or kept)
+            return
+        content = snapshots.dump(snapshot, self._claim.job_id, self._claim.fence)
+        staged = self._blobs.stage(content)
+        sha256 = snapshot.parameters.sha256()
+        self._places.append(Place(snapshot.epoch, snapshot.step, staged, sha256, kept))
+
+    def stage(self, parameters: Parameters) -> Staged:
+        """Keep a model's parameters ahead of the writing that names them."""
+        return records.stage(self._blobs, parameters)
+
+    def write(self, end: Ending | None = None) -> None:
+        """All that waits, and the job's end, in one fenced transaction. Raises LeaseLost."""
+
+        def unit(session: Session) -> list[str]:
+            self._database.announce(session)
+            parts = self._rows, self._places, end
+            return history.record(session, self._blobs, self._claim, *parts, **self.facts)
+
+        unnamed = self._database.patiently(unit, self._patience)
+        self.discard()
+        if self._database.is_sqlite:
+            for each in unnamed:
+                # A snapshot's bytes are this claim's own: its file can go without waiting for the sweep.
+                self._blobs.path(each).unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Forget all that waits."""
+        self._rows, self._places, self.facts = [], [], {}
