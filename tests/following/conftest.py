@@ -48,7 +48,7 @@ def play(database: Database) -> Play:
             watch = Watch(database)
             following = Counted(database, watch, Settings())
             try:
-                await asyncio.wait_for(scene(following), 20.0)
+                await asyncio.wait_for(scene(following), 60.0)
             finally:
                 watch.stop()
                 following.close()
