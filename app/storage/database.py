@@ -150,9 +150,10 @@ class Database:
         connection.create_function("chainrule_clock", 0, self._clock)
         connection.isolation_level = None  # BEGIN is ours: see _begin
         wal = self._sqlite_module.sqlite_version_info >= SAFE_WAL
+        connection.execute(f"PRAGMA busy_timeout={int(1000 * BUSY_SECONDS)}")
+        if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:  # to say it again would be a commit
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # for `shrink`; no effect on existing tables
         for pragma in (
-            f"busy_timeout={int(1000 * BUSY_SECONDS)}",
-            "auto_vacuum=INCREMENTAL",  # for `shrink`; of no effect once there are tables
             f"journal_mode={'WAL' if wal else 'DELETE'}",
             "synchronous=FULL",  # every 2xx must survive a power cut
             "foreign_keys=ON",

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.following import records
+from app.jobs import service
 from app.storage.database import Database
 from app.storage.tables import Job
 from tests.following.conftest import Counted, Play, until
@@ -63,6 +65,26 @@ def test_a_read_that_has_begun_answers_nobody_who_comes_later(database: Database
         following.gate.set()
         assert json.loads((await early).body)["name"] == "old"
         assert json.loads((await late).body)["name"] == "new"
+        assert json.loads((await following.records.get(asker, job_id)).body)["name"] == "new"
+
+    play(scene)
+
+
+def test_a_commit_during_a_read_is_seen_by_the_next_question(
+    database: Database, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asker, job_id = principal(database), add_job(database, name="old")
+    answer = service.answer
+
+    def and_then_rename(session: Session, job: Job, max_running: int | None) -> dict[str, Any]:
+        found = answer(session, job, max_running)
+        rename(database, job_id, "new")
+        return found
+
+    async def scene(following: Counted) -> None:
+        monkeypatch.setattr(service, "answer", and_then_rename)
+        assert json.loads((await following.records.get(asker, job_id)).body)["name"] == "old"
+        monkeypatch.setattr(service, "answer", answer)
         assert json.loads((await following.records.get(asker, job_id)).body)["name"] == "new"
 
     play(scene)

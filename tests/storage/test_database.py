@@ -128,3 +128,15 @@ def test_ids_sort_by_time_and_never_repeat() -> None:
     moments = [each[:14] for each in ids]
     assert moments == sorted(moments)
     assert all(each.startswith("job_") and len(each) == 28 for each in ids)
+
+
+def test_to_connect_is_no_commit(database: Database) -> None:
+    """Others would take it for a change, and it would wait for the disk."""
+    if not database.is_sqlite:
+        pytest.skip("SQLite's own")
+    with database.engine.connect() as watching:
+        version = sa.text("PRAGMA data_version")
+        before = watching.scalar(version)
+        with another_process(database) as other, other.reading() as session:
+            session.scalars(sa.select(Job.id)).all()
+        assert watching.scalar(version) == before
