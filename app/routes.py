@@ -10,6 +10,7 @@ from app.jobs import router as jobs
 from app.keys import router as keys
 from app.models import router as models
 from app.predictions import router as predictions
+from app.provenance import router as provenance
 from app.settings import Settings
 from app.webhooks import router as webhooks
 
@@ -20,6 +21,7 @@ ROUTERS = (
     architectures.routes,
     following.routes,
     jobs.routes,
+    provenance.routes,
     models.routes,
     models.metadata_routes,
     models.reading_routes,

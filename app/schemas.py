@@ -150,6 +150,9 @@ class Renamed(Request):
 class Fingerprint(Answer):
     """What the bits of a result depend on, beside the data and the options."""
 
+    engine: str = Field(
+        description="The engine's version: it changes whenever the bits of some result do.", examples=["1"]
+    )
     numpy: str = Field(description="NumPy's version.", examples=["2.4.6"])
     blas: str = Field(description="NumPy's BLAS and its version.", examples=["scipy-openblas 0.3.31"])
     blas_core: str | None = Field(

@@ -85,7 +85,7 @@ def test_every_operation_answers_as_documented(ask: Documented) -> None:
     _architectures(ask)
     _keys(ask)
     for job in (sorting["id"], fitting["id"], lost):
-        for part in ("", "/epochs", "/split", "/events"):
+        for part in ("", "/epochs", "/split", "/events", "/snapshots", "/manifest"):
             ask("GET", f"/v1/jobs/{job}{part}")
     _jobs(ask, flowers)
     x = ask("GET", f"/v1/datasets/{line}/rows", params={"limit": 1})["data"][0]

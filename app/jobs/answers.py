@@ -261,7 +261,8 @@ class EventAnswer(Answer):
     message: str = Field(description="What happened, for people.", examples=["Epochs 1 to 2"])
     data: dict[str, Any] = Field(
         description="job.epoch: first_epoch, last_epoch and epochs, their rows of history. job.checkpoint: "
-        "the epoch and step to go on from. job.paused: model_id. The job's end: model_id and error.",
+        "a snapshot's number, the epoch and step to go on from, kept, parameters_sha256 and chain_sha256. "
+        "job.paused: model_id. The job's end: model_id and error.",
         examples=[{"epoch": 37, "step": 0}],
     )
 

@@ -18,7 +18,7 @@ from app.models.records import Trained
 from app.storage import bulk
 from app.storage.blobs import Blobs
 from app.storage.columns import now
-from app.storage.tables import Epoch, Job, core
+from app.storage.tables import Epoch, Event, Job, core
 
 RECOMPUTED = ("cost", "data_cost", "validation_cost", "metrics", "learning_rate", "gradient_norm", "diverged")
 
@@ -71,6 +71,7 @@ def record(
         if state in TERMINAL:
             values |= {"result": end.result, "error": end.error, "finished_at": now()}
         entries.append(_ending(state, end.error, model_id))
+    entries = _unsaid(session, claim.job_id, entries)
     events.insert(session, claim.job_id, held.event_count + 1, entries)
     values |= {"event_count": held.event_count + len(entries)}
     session.execute(sa.update(Job).where(Job.id == claim.job_id).values(values))
@@ -121,6 +122,15 @@ def _write_epochs(session: Session, claim: Claim, rows: Sequence[dict[str, Any]]
         bulk.insert(session, core(Epoch), fresh)
         entries += events.epoch_entries(fresh[0]["epoch"], fresh[-1]["epoch"])
     return entries
+
+
+def _unsaid(session: Session, job_id: str, entries: list[Entry]) -> list[Entry]:
+    """Without the warnings that the log has already, as after a COMMIT whose answer was lost."""
+    if not any(entry.type == "job.warning" for entry in entries):
+        return entries
+    warned = sa.select(Event.message).where(Event.job_id == job_id, Event.type == "job.warning")
+    said = set(session.scalars(warned))
+    return [entry for entry in entries if entry.type != "job.warning" or entry.message not in said]
 
 
 def _as_asked(held: Held) -> State:

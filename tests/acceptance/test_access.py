@@ -141,6 +141,8 @@ PATHS = [
     ("GET", "/v1/jobs/{job}/epochs", None),
     ("GET", "/v1/jobs/{job}/events", None),
     ("GET", "/v1/jobs/{job}/split", None),
+    ("GET", "/v1/jobs/{job}/snapshots", None),
+    ("GET", "/v1/jobs/{job}/manifest", None),
     ("GET", "/v1/models/{mdl}", None),
     ("PATCH", "/v1/models/{mdl}", {"name": "mine"}),
     ("DELETE", "/v1/models/{mdl}", None),
