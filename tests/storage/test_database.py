@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
+from app.storage.changes import Changes
 from app.storage.columns import clock, new_id, now, to_json
 from app.storage.database import Database
 from app.storage.tables import Job, Project
@@ -134,9 +135,9 @@ def test_to_connect_is_no_commit(database: Database) -> None:
     """Others would take it for a change, and it would wait for the disk."""
     if not database.is_sqlite:
         pytest.skip("SQLite's own")
-    with database.engine.connect() as watching:
-        version = sa.text("PRAGMA data_version")
-        before = watching.scalar(version)
-        with another_process(database) as other, other.reading() as session:
-            session.scalars(sa.select(Job.id)).all()
-        assert watching.scalar(version) == before
+    changes = Changes(database)
+    assert changes.poll()
+    with another_process(database) as other, other.reading() as session:
+        session.scalars(sa.select(Job.id)).all()
+    assert not changes.poll()
+    changes.close()
