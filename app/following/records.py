@@ -3,20 +3,31 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from app.following.feed import Run
+from app.following.feed import MOST_PAUSE_SECONDS, Run
 from app.jobs import service
 from app.jobs.answers import JobAnswer
+from app.jobs.states import State
 from app.keys.service import Principal
 from app.storage import lookup
 from app.storage.changes import Watch
 from app.storage.database import Database
-from app.storage.tables import Job
+from app.storage.tables import Job, core
+
+_jobs = core(Job)
+VERSIONS = sa.select(
+    _jobs.c.id, sa.literal_column("jobs.xmin::text || jobs.ctid::text", sa.Text).label("version")
+).where(
+    _jobs.c.id.in_(sa.bindparam("jobs", expanding=True)),
+    _jobs.c.status != State.QUEUED,  # its place in the line depends on the others
+)
 
 MEMORY_BYTES = 32 * 2**20
 JOBS_AT_ONCE = 64
@@ -29,18 +40,21 @@ Mark = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A job at one moment; ``mark`` tells for how long it is as it was."""
+    """A job at one moment; ``mark`` (SQLite) or ``row`` (Postgres) tells for how long it is as it was."""
 
     status: str
     event_count: int
     body: bytes
     etag: str
     mark: Mark | None
+    row: str | None
 
 
 class Records:
     """On SQLite a record is good until the file's next commit, which is looked at for every request. On
-    Postgres requests gather, and each is answered by a read that began after it came."""
+    Postgres requests gather, and each is answered by a read that began after it came; a record is good for as
+    long as that finds the row's own version. No answer is older than its question.
+    """
 
     def __init__(self, database: Database, watch: Watch, run: Run, max_running: int | None) -> None:
         self._max_running = max_running
@@ -74,6 +88,7 @@ class Records:
         return await asking
 
     async def _read_on(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._asking:
             keys = list(islice(self._asking, JOBS_AT_ONCE))
             asking = {key: self._asking.pop(key) for key in keys}
@@ -82,7 +97,8 @@ class Records:
                 record = self.kept(key)
                 if record is not None:
                     found[key] = record
-            missing = [key for key in keys if key not in found]
+            missing = {key: self._kept.get(key) for key in keys if key not in found}
+            begun = loop.time()
             if missing:
                 try:
                     read = await self._run(self._read, missing, self._watch.mark())
@@ -93,12 +109,19 @@ class Records:
             for key, waiting in asking.items():
                 for each in waiting:
                     _answer(each, found[key])
+            if not self._database.is_sqlite:  # more of them gather while others have the processor
+                await asyncio.sleep(min(MOST_PAUSE_SECONDS, 3 * (loop.time() - begun)))
 
-    def _read(self, keys: Sequence[Key], mark: Mark | None) -> dict[Key, Record | Exception]:
+    def _read(self, keys: Mapping[Key, Record | None], mark: Mark | None) -> dict[Key, Record | Exception]:
         found: dict[Key, Record | Exception] = {}
         with self._database.reading() as session:
-            for key in keys:
+            rows = self._rows(session, [job_id for _, job_id in keys])
+            for key, known in keys.items():
                 project_id, job_id = key
+                row = rows.get(job_id)
+                if known is not None and known.row is not None and known.row == row:
+                    found[key] = known
+                    continue
                 try:
                     job = lookup.get(session, Job, project_id, job_id, "job_id")
                     answer = JobAnswer.model_validate(service.answer(session, job, self._max_running))
@@ -109,14 +132,20 @@ class Records:
                     continue
                 body = answer.model_dump_json().encode()
                 etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-                found[key] = Record(job.status, job.event_count, body, etag, mark)
+                found[key] = Record(job.status, job.event_count, body, etag, mark, row)
         return found
+
+    def _rows(self, session: Session, job_ids: Sequence[str]) -> dict[str, str]:
+        """By id the version of each job's row on Postgres, where the answer depends on no other row."""
+        if self._database.is_sqlite:
+            return {}
+        return {each.id: each.version for each in session.execute(VERSIONS, {"jobs": job_ids})}
 
     def _keep(self, read: dict[Key, Record | Exception]) -> None:
         for key, record in read.items():
             old = self._kept.pop(key, None)
             self._size -= 0 if old is None else len(old.body)
-            if isinstance(record, Record) and record.mark is not None:
+            if isinstance(record, Record) and (record.mark or record.row):
                 self._kept[key] = record
                 self._size += len(record.body)
         while self._size > MEMORY_BYTES:

@@ -22,6 +22,7 @@ class Changes:
         self._connections = 0
         self._version: int | None = None
         self._losses = 0
+        self._closed = False
         self._retry_at = 0.0
 
     def poll(self) -> bool:
@@ -32,9 +33,12 @@ class Changes:
             return self._sqlite() if self._database.is_sqlite else self._postgres()
         except Exception as error:
             log.warning("cannot listen for changes: %s", type(error).__name__)
-            self.close()
+            self._drop()
             self._retry_at = time.monotonic() + RECONNECT_SECONDS
             return True
+        finally:
+            if self._closed:  # while another thread was connecting
+                self._drop()
 
     @property
     def at_once(self) -> bool:
@@ -55,6 +59,11 @@ class Changes:
         return int(self._connection.fileno())
 
     def close(self) -> None:
+        """For good."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
         if self._connection is not None:
             with contextlib.suppress(Exception):
                 self._connection.close()
@@ -78,7 +87,7 @@ class Changes:
     def _postgres(self) -> bool:
         if not self._listens:
             # One who only listens does not notice that nobody speaks any more: others have.
-            self.close()
+            self._drop()
             self._losses = self._database.losses
             self._connection = self._database.listener()
             return True

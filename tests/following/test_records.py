@@ -90,6 +90,40 @@ def test_a_commit_during_a_read_is_seen_by_the_next_question(
     play(scene)
 
 
+def test_what_has_not_changed_is_not_made_again(
+    database: Database, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asker, job_id = principal(database), add_job(database, status="running")
+    answer, made = service.answer, list[str]()
+
+    def counted(session: Session, job: Job, max_running: int | None) -> dict[str, Any]:
+        made.append(job.id)
+        return answer(session, job, max_running)
+
+    monkeypatch.setattr(service, "answer", counted)
+
+    async def scene(following: Counted) -> None:
+        for number in (1, 2):
+            first = await following.records.get(asker, job_id)
+            assert (await following.records.get(asker, job_id)).body == first.body
+            assert len(made) == number
+            rename(database, job_id, f"name {number}")
+
+    play(scene)
+
+
+def test_a_place_in_the_line_changes_with_those_ahead(database: Database, play: Play) -> None:
+    asker, ahead, job_id = principal(database), add_job(database), add_job(database)
+
+    async def scene(following: Counted) -> None:
+        assert json.loads((await following.records.get(asker, job_id)).body)["queue_position"] == 2
+        with database.writing() as session:
+            session.execute(sa.update(Job).where(Job.id == ahead).values(status="cancelled"))
+        assert json.loads((await following.records.get(asker, job_id)).body)["queue_position"] == 1
+
+    play(scene)
+
+
 def test_another_project_finds_nothing_however_warm_it_is(database: Database, play: Play) -> None:
     owner, stranger, job_id = principal(database), principal(database, "other"), add_job(database)
 
@@ -120,10 +154,8 @@ def test_one_who_leaves_takes_nothing_from_the_others(database: Database, play: 
 
 
 def test_what_is_kept_is_bounded(database: Database, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not database.is_sqlite:
-        pytest.skip("nothing is kept")
     monkeypatch.setattr(records, "MEMORY_BYTES", 10_000)
-    asker, jobs = principal(database), [add_job(database) for _ in range(20)]
+    asker, jobs = principal(database), [add_job(database, status="running") for _ in range(20)]
 
     async def scene(following: Counted) -> None:
         for job_id in jobs * 2:
