@@ -3,29 +3,22 @@
 import asyncio
 import ipaddress
 import logging
-import math
 import os
 import signal
 import socket
 import sys
-import threading
-import time
 from collections.abc import Sequence
 from types import FrameType
 
 import uvicorn
-from sqlalchemy.exc import SQLAlchemyError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.datasets import content
 from app.dependencies import State
-from app.jobs import workers
+from app.housekeeping import Housekeeping
 from app.keeper import Keeper
-from app.keys import idempotency
 from app.main import create_app, prepare
 from app.settings import Settings
 from app.storage.database import Database
-from app.storage.sweep import GRACE_SECONDS, Sweep
 from app.webhooks.process import EmbeddedSender, Sending
 from app.worker.process import EmbeddedWorker
 from app.worker.surroundings import Surroundings
@@ -109,43 +102,6 @@ class Server(uvicorn.Server):
             child.begin_stop()
 
 
-class Housekeeping(threading.Thread):
-    """Takes away what nothing names and keys whose time is up, at the start and every ten minutes; where room
-    is short every ten seconds, and files of the last hour, too. Looks after the ballast.
-    """
-
-    def __init__(self, state: State) -> None:
-        super().__init__(name="housekeeping", daemon=True)
-        self._state = state
-        self._unnamed = Sweep(state.blobs)
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        swept_at = -math.inf
-        while True:
-            moment = time.monotonic()
-            try:
-                low = self._state.disk.is_low()
-                self._state.disk.take_ballast()
-                if moment - swept_at >= (SHORT_OF_ROOM_SECONDS if low else HOUSEKEEPING_SECONDS):
-                    swept_at = moment
-                    self._sweep(SHORT_OF_ROOM_SECONDS if low else GRACE_SECONDS)
-                    if low:
-                        self._state.database.shrink()
-            except (SQLAlchemyError, OSError):
-                log.warning("housekeeping was put off", exc_info=True)
-            if self.over.wait(DISK_SECONDS):
-                return
-
-    def _sweep(self, grace_seconds: float) -> None:
-        state = self._state
-        self._unnamed.run(grace_seconds)
-        idempotency.sweep(state.database)
-        workers.sweep(state.database)
-        incoming = state.settings.data_dir / "incoming"
-        content.sweep(state.database, state.cache, incoming, GRACE_SECONDS, grace_seconds)
-
-
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish requests, hand jobs back, and return."""
     check_exposure(settings)
@@ -183,7 +139,8 @@ def serve(settings: Settings) -> None:
         database.nudge = worker.nudge
     for child in children:
         child.start()
-    housekeeping = Housekeeping(state)
+    incoming = settings.data_dir / "incoming"
+    housekeeping = Housekeeping(database, state.blobs, state.disk, state.cache, incoming)
     housekeeping.start()
     host, port = listening.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host

@@ -17,7 +17,7 @@ LAYERS = (
     ("routes", "gate", "problems"),
     ("worker", "operations", "*.router"),
     ("dependencies", "openapi"),
-    ("lessons", "sweeps", "predictions", "following", "provenance", "webhooks"),
+    ("lessons", "sweeps", "predictions", "following", "provenance", "webhooks", "housekeeping"),
     ("jobs",),
     ("models",),
     ("architectures", "datasets"),

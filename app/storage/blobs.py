@@ -104,14 +104,29 @@ class Blobs:
             rows.append({"sha256": each.sha256, "size": each.size, "data": data})
         session.execute(INSERT_ON_SQLITE if self.database.is_sqlite else INSERT_ON_POSTGRES, rows)
 
+    def parts(self, session: Session, sha256: str) -> Iterator[bytes]:
+        """A blob, a few megabytes at a time. Raises Unavailable when it is deleted meanwhile."""
+        blob = session.execute(READ, {"sha256": sha256}).one_or_none()
+        if blob is None:
+            raise Unavailable(DELETED)
+        if blob.data is not None:
+            yield blob.data
+            return
+        left = blob.size
+        for chunk in _chunks(self.path(sha256)) if self.database.is_sqlite else _stored(session, sha256):
+            yield chunk
+            left -= len(chunk)
+        if left:  # Postgres shows each statement what is there by then
+            raise Unavailable(DELETED)
+
     def read(self, session: Session, sha256: str) -> bytes:
         """All of a blob. Raises Unavailable when it is deleted meanwhile."""
-        return b"".join(self._read(session, sha256))
+        return b"".join(self.parts(session, sha256))
 
     def copy(self, session: Session, sha256: str, destination: Path) -> None:
         """Write a blob to a file, with bounded memory. Raises Unavailable when it is deleted meanwhile."""
         with destination.open("wb") as file:
-            for chunk in self._read(session, sha256):
+            for chunk in self.parts(session, sha256):
                 file.write(chunk)
 
     def release(self, session: Session, *sha256: str) -> list[str]:
@@ -165,20 +180,6 @@ class Blobs:
             partial.unlink(missing_ok=True)
         for directory in (path.parent, self.directory):
             _sync(directory)
-
-    def _read(self, session: Session, sha256: str) -> Iterator[bytes]:
-        blob = session.execute(READ, {"sha256": sha256}).one_or_none()
-        if blob is None:
-            raise Unavailable(DELETED)
-        if blob.data is not None:
-            yield blob.data
-            return
-        left = blob.size
-        for chunk in _chunks(self.path(sha256)) if self.database.is_sqlite else _stored(session, sha256):
-            yield chunk
-            left -= len(chunk)
-        if left:  # Postgres shows each statement what is there by then
-            raise Unavailable(DELETED)
 
 
 def _stored(session: Session, sha256: str) -> Iterator[bytes]:

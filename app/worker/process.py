@@ -27,7 +27,19 @@ def main() -> None:
     worker_id, manner = sys.argv[1:]
     values = json.loads(os.environ.pop(SURROUNDINGS))
     values["data_dir"] = Path(values["data_dir"])
-    Supervisor(worker_id, Surroundings(**values), 0 if manner == EMBEDDED else None).run()
+    surroundings = Surroundings(**values)
+    if manner == ALONE:
+        _keep_house(surroundings)
+    Supervisor(worker_id, surroundings, 0 if manner == EMBEDDED else None).run()
+
+
+def _keep_house(surroundings: Surroundings) -> None:
+    """As ``serve`` does, which may be on another host. Its connections are its own, so that no beat waits."""
+    from app.housekeeping import Housekeeping
+
+    database, incoming = surroundings.database(), surroundings.data_dir / "incoming"
+    blobs, disk = surroundings.blobs(database), surroundings.disk()
+    Housekeeping(database, blobs, disk, surroundings.cache, incoming).start()
 
 
 def command(worker_id: str, manner: str) -> list[str]:

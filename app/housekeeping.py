@@ -1,0 +1,63 @@
+"""What a server does beside its work: takes away what nothing needs any more, and looks after the ballast."""
+
+import logging
+import math
+import threading
+import time
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.datasets import content
+from app.jobs import workers
+from app.keys import idempotency
+from app.storage.blobs import Blobs
+from app.storage.database import Database
+from app.storage.disk import Disk
+from app.storage.sweep import GRACE_SECONDS, Sweep
+
+log = logging.getLogger(__name__)
+
+HOUSEKEEPING_SECONDS = 600.0
+SHORT_OF_ROOM_SECONDS = 10.0
+DISK_SECONDS = 1.0
+
+
+class Housekeeping(threading.Thread):
+    """Takes away what nothing names and keys whose time is up, at the start and every ten minutes; where room
+    is short every ten seconds, and files of the last hour, too. Looks after the ballast.
+
+    Several processes may do so for one database, and on one host.
+    """
+
+    def __init__(self, database: Database, blobs: Blobs, disk: Disk, cache: Path, incoming: Path) -> None:
+        super().__init__(name="housekeeping", daemon=True)
+        self._database = database
+        self._disk = disk
+        self._cache = cache
+        self._incoming = incoming
+        self._unnamed = Sweep(blobs)
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        swept_at = -math.inf
+        while True:
+            moment = time.monotonic()
+            try:
+                low = self._disk.is_low()
+                self._disk.take_ballast()
+                if moment - swept_at >= (SHORT_OF_ROOM_SECONDS if low else HOUSEKEEPING_SECONDS):
+                    swept_at = moment
+                    self._sweep(SHORT_OF_ROOM_SECONDS if low else GRACE_SECONDS)
+                    if low:
+                        self._database.shrink()
+            except (SQLAlchemyError, OSError):
+                log.warning("housekeeping was put off", exc_info=True)
+            if self.over.wait(DISK_SECONDS):
+                return
+
+    def _sweep(self, grace_seconds: float) -> None:
+        self._unnamed.run(grace_seconds)
+        idempotency.sweep(self._database)
+        workers.sweep(self._database)
+        content.sweep(self._database, self._cache, self._incoming, GRACE_SECONDS, grace_seconds)
