@@ -3,13 +3,16 @@
     python -m bench.storing [--epochs 1000000] [--database-url URL] [--rounds 5]
 
 In turns, and in this process, a trainer trains a job on a real database, and the engine trains the same plan
-alone. Then a server answers for the longest history. Prints JSON lines.
+alone. ``within`` is what the trainer took of its own between two reports of the engine, in one run: the
+difference of two runs has the start and the end of the job in it, too, and whatever else the machine was
+doing. Then a server answers for the longest history. Prints JSON lines.
 """
 
 import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +27,7 @@ from app.engine import train  # noqa: E402
 from app.jobs import queue  # noqa: E402
 from app.jobs.queue import Claim  # noqa: E402
 from app.storage.database import Database  # noqa: E402
+from app.worker import trainer as trainers  # noqa: E402
 from app.worker.material import Materials  # noqa: E402
 from app.worker.surroundings import Surroundings  # noqa: E402
 from app.worker.trainer import Trainer, Wish  # noqa: E402
@@ -85,28 +89,46 @@ class Bench:
             pass
         return start.since()
 
-    def stored(self, claim: Claim) -> Seconds:
-        """The whole job's, with every row, snapshot and event, and the model."""
+    def stored(self, claim: Claim) -> tuple[Seconds, float]:
+        """The whole job's, with every row, snapshot and event, and the model; and what became of the time in
+        between: seconds that the trainer took of its own from one report of the engine to its asking for the
+        next."""
         trainer = Trainer(self.database, self.blobs, claim, self.surroundings, lambda: Wish.GO_ON)
+        between = 0.0
+
+        def watched(*arguments: Any) -> Iterator[Any]:
+            nonlocal between
+            clock = time.perf_counter
+            for report in train(*arguments):
+                start = clock()
+                yield report
+                between += clock() - start
+
+        trainers.train = watched  # type: ignore[assignment, attr-defined]
         start = Seconds.now()
         word = trainer.run(self.materials)
         took = start.since()
         assert word == "finished", word
-        return took
+        return took, between
 
     def cost(self, network: str, epochs: int, rounds: int) -> str:
         """Both in turns; the id of the last job."""
-        alone, stored = [], []
+        alone, stored, within = [], [], []
         for _ in range(rounds):
             claim = self.claim(network, epochs)
             alone.append(self.alone(claim))
-            stored.append(self.stored(claim))
+            took, between = self.stored(claim)
+            stored.append(took)
+            within.append((between, took.wall - between))
         for clock in Seconds._fields:
             pairs = [(getattr(a, clock), getattr(b, clock)) for a, b in zip(alone, stored, strict=True)]
             engine = 1e6 * statistics.median(without for without, _ in pairs) / epochs
             storing = 1e6 * statistics.median(both - without for without, both in pairs) / epochs
             figures = {"engine_us": engine, "storing_us": storing, "percent": 100 * storing / engine}
             show(f"storing_{network}_{clock}", epochs=epochs, **figures)
+        outside, inside = (1e6 * statistics.median(each) / epochs for each in zip(*within, strict=True))
+        figures = {"engine_us": inside, "storing_us": outside, "percent": 100 * outside / inside}
+        show(f"storing_{network}_within", epochs=epochs, **figures)
         return claim.job_id
 
     def reading(self, job_id: str, epochs: int) -> None:
@@ -144,7 +166,7 @@ def main() -> None:
         with server(0, asked.database_url, data_dir) as (client, _):
             database = surroundings.database()
             bench = Bench(client, database, surroundings)
-            bench.cost("half_a_millisecond", max(1, asked.epochs // 125), asked.rounds)
+            bench.cost("half_a_millisecond", max(1, asked.epochs // 50), asked.rounds)
             before = bench.size()
             job_id = bench.cost("tiny", asked.epochs, 1)
             show("bytes_per_epoch", value=(bench.size() - before) / asked.epochs)

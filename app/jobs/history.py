@@ -20,6 +20,7 @@ from app.storage.blobs import Blobs
 from app.storage.columns import now
 from app.storage.tables import Epoch, Event, Job, core
 
+_jobs = core(Job)
 RECOMPUTED = ("cost", "data_cost", "validation_cost", "metrics", "learning_rate", "gradient_norm", "diverged")
 
 
@@ -74,7 +75,7 @@ def record(
     entries = _unsaid(session, claim.job_id, entries)
     events.insert(session, claim.job_id, held.event_count + 1, entries)
     values |= {"event_count": held.event_count + len(entries)}
-    session.execute(sa.update(Job).where(Job.id == claim.job_id).values(values))
+    session.execute(sa.update(_jobs).where(_jobs.c.id == claim.job_id).values(values))
     return unnamed
 
 

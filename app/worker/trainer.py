@@ -30,7 +30,10 @@ from app.worker.surroundings import Surroundings, die_with_parent, limit_memory
 
 log = logging.getLogger(__name__)
 
-FLUSH_SECONDS = 0.25
+FLUSH_SECONDS, MOST_FLUSH_SECONDS = 0.25, 1.0
+WRITE_SHARE = 100
+"""Epochs are written after so many times what that took the last time, within these bounds."""
+
 AWAY_SECONDS = 1.0
 HELD_UP_SECONDS = 2.0
 HELD_UP_ELSEWHERE_SECONDS = 30.0
@@ -48,6 +51,10 @@ class Wish(IntEnum):
     RELEASE = 3
 
 
+WISHES = tuple(Wish)
+"""By value: a trainer looks after each epoch, and making a member anew takes a microsecond."""
+
+
 def main(connection: Connection, wish: Any, surroundings: Surroundings) -> None:
     """The life of a trainer process: it obeys its pipe, and dies with its supervisor."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C to the group must not cost the snapshot
@@ -61,7 +68,7 @@ def main(connection: Connection, wish: Any, surroundings: Surroundings) -> None:
         connection.send("ready")
         while True:
             claim: Claim = connection.recv()
-            trainer = Trainer(database, blobs, claim, surroundings, lambda: Wish(wish.value))
+            trainer = Trainer(database, blobs, claim, surroundings, lambda: WISHES[wish.value])
             connection.send(trainer.run(materials))
 
 
@@ -141,33 +148,37 @@ class Trainer:
             return self._diverge(run, diverged)
 
     def _follow(self, run: Run, reports: Generator[Progress | Epoch | Finished, None, None]) -> str:
-        snapshot_due = time.monotonic() + self.snapshot_seconds
-        flush_due = time.monotonic() + FLUSH_SECONDS
+        now, journal = time.monotonic, self.journal
+        snapshot_due, flush_due = now() + self.snapshot_seconds, now() + FLUSH_SECONDS
+        pause = FLUSH_SECONDS
         is_kept = keeping.chooser(run.job.training.get("keep_epochs", "last"))
         with contextlib.closing(reports):
             for report in reports:
                 if isinstance(report, Finished):
                     return self._succeed(run, report)
                 if isinstance(report, Epoch):
-                    self.journal.note(report)
-                    self.epochs = max(self.epochs, report.epoch)
+                    journal.note(report)
+                    if report.epoch > self.epochs:
+                        self.epochs = report.epoch
                     if is_kept(report.epoch):
                         self._need_room()
-                        self.journal.take(report.snapshot(), kept=True)
-                wish = self.wish()
+                        journal.take(report.snapshot(), kept=True)
+                wish, moment = self.wish(), now()
+                if not wish and moment < flush_due and moment < snapshot_due and not journal.is_heavy:
+                    continue  # as after nearly every epoch, and a small one takes a few microseconds
                 if wish in (Wish.CANCEL, Wish.PAUSE):
                     return self._stop(run, report.snapshot(), keep=wish == Wish.PAUSE)
-                moment = time.monotonic()
-                if moment >= min(flush_due, snapshot_due):
-                    self._need_room()
+                self._need_room()
                 if wish == Wish.RELEASE or moment >= snapshot_due:
                     self._write_snapshot(report)
-                    flush_due = time.monotonic() + FLUSH_SECONDS
-                    snapshot_due = time.monotonic() + self._snapshot_pause()
-                elif moment >= flush_due or self.journal.is_heavy:
-                    if not self.journal.is_empty:
-                        self.journal.write()
-                    flush_due = time.monotonic() + FLUSH_SECONDS
+                    flush_due = now() + pause
+                    snapshot_due = now() + self._snapshot_pause()
+                else:
+                    if not journal.is_empty:
+                        journal.write()
+                    written = now()
+                    pause = min(max(FLUSH_SECONDS, WRITE_SHARE * (written - moment)), MOST_FLUSH_SECONDS)
+                    flush_due = written + pause
                 if wish == Wish.RELEASE:
                     return "released"
         raise AssertionError("training ended without an end")
