@@ -15,6 +15,9 @@ Keep = str | list[int]
 FRAME_BYTES = 4096
 """What a snapshot takes beside its arrays, names, numbers and rows: about a page of the database."""
 
+MOST_WAITING_BYTES = 64 * 2**20
+"""So many of snapshots that are to stay wait for the next writing of epochs; beyond that they do not wait."""
+
 
 def chooser(keep: Keep) -> Callable[[int], bool]:
     """Tells of an epoch (1, 2, …) whether the snapshot at its end stays, though others follow."""

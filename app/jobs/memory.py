@@ -14,6 +14,7 @@ from app.engine.minibatches import PIECE_STEPS, PIECE_WORK
 from app.engine.network import Architecture
 from app.engine.update import SPAN
 from app.errors import Fault
+from app.jobs import keeping
 
 MIB = 2**20
 PROCESS_BYTES = 88 * MIB
@@ -96,6 +97,9 @@ def estimate(network: dict[str, Any], training: dict[str, Any], load: Load) -> N
     width = (architecture.s[1] + architecture.s[architecture.n]) * load.rows
     gradients = (training["leaves"] + 1) * vector if batch > leaves.PIECE_ROWS else vector
     snapshot = vector + state + best
+    keep = training["keep_epochs"]
+    kept = 0 if keep == "last" else keeping.most_kept(keep, training["epochs"])
+    waiting = min(kept * snapshot, keeping.MOST_WAITING_BYTES)
     ending = (3 + WRITING) * vector + 8 * architecture.parameter_count
     return Need(
         process=PROCESS_BYTES + LANE_BYTES * (training["threads"] - 1),
@@ -104,7 +108,7 @@ def estimate(network: dict[str, Any], training: dict[str, Any], load: Load) -> N
         parameters=vector + gradients + _tapes(architecture, training, load, batch),
         optimizer=state + (3 * vector if is_lbfgs else 0),
         # The one that it started from and the best stay; the others come and go with each that is written.
-        snapshots=snapshot + best + max((1 + WRITING) * snapshot, ending),
+        snapshots=snapshot + best + waiting + max((1 + WRITING) * snapshot, ending),
         activations=_activations(architecture, load, batch, item),
     )
 

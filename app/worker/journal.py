@@ -6,15 +6,13 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.engine import Epoch, Parameters, Snapshot
-from app.jobs import history, snapshots
+from app.jobs import history, keeping, snapshots
 from app.jobs.history import Ending
 from app.jobs.ledger import Place
 from app.jobs.queue import Claim
 from app.models import records
 from app.storage.blobs import Blobs, Staged
 from app.storage.database import Database
-
-MOST_WAITING_BYTES = 64 * 2**20
 
 
 class Journal:
@@ -52,7 +50,7 @@ class Journal:
         staged = self._blobs.stage(content)
         sha256 = snapshot.parameters.sha256()
         self._places.append(Place(snapshot.epoch, snapshot.step, staged, sha256, kept))
-        self.is_heavy = sum(place.content.size for place in self._places) > MOST_WAITING_BYTES
+        self.is_heavy = sum(place.content.size for place in self._places) > keeping.MOST_WAITING_BYTES
 
     def stage(self, parameters: Parameters) -> Staged:
         """Keep a model's parameters ahead of the writing that names them."""

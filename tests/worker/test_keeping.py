@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.jobs import history, ledger, queue, snapshots
+from app.jobs import history, keeping, ledger, queue, snapshots
 from app.jobs.queue import Claim
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.tables import Job, Model, Snapshot
-from app.worker import journal
 from app.worker.material import Materials
 from app.worker.surroundings import Surroundings
 from app.worker.trainer import Trainer, Wish
@@ -186,7 +185,7 @@ def test_few_bytes_wait_in_memory(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     desk.run(claim)
     assert len(written) < 20
     size = len(snapshots.dump(desk.materials.load(desk.submit()).snapshot, claim.job_id, 1))
-    monkeypatch.setattr(journal, "MOST_WAITING_BYTES", 3 * size)
+    monkeypatch.setattr(keeping, "MOST_WAITING_BYTES", 3 * size)
     written.clear()
     desk.run(desk.submit(keep_epochs="all", epochs=100))
     assert max(written) <= 4
