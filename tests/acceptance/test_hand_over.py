@@ -38,6 +38,17 @@ def long_job(server: Server) -> str:
     return job_id
 
 
+def trains_on(server: Server, job_id: str) -> None:
+    """Wait until its trainer, which may have been started just now, has got further with it."""
+
+    def completed() -> int:
+        done: int = made(server.client().get(f"/v1/jobs/{job_id}"), 200)["progress"]["completed"]
+        return done
+
+    seen = completed()
+    until(lambda: completed() > seen, 20.0)
+
+
 @pytest.mark.slow
 def test_another_worker_goes_on_at_once(new_server: Callable[..., Server]) -> None:
     server = two_workers(new_server)
@@ -45,6 +56,7 @@ def test_another_worker_goes_on_at_once(new_server: Callable[..., Server]) -> No
     took = []
     for _ in range(TRIES):
         old = until(lambda: holder(server, job_id))
+        trains_on(server, job_id)
         process = psutil.Process(old["pid"])
         start = time.monotonic()
         process.terminate()
