@@ -1,7 +1,7 @@
 """Who wrote what of a job: triggers beside the product that note the fence of its time with every write.
 
-Equal bits hide a stale write. So the test gives each claim a learning rate of its own (`Marks.expect`), which
-an epoch's row and a model carry; a snapshot's bytes carry the fence that they were written under.
+Equal bits hide a stale write. So a trigger gives each claim a learning rate of its own, which an epoch's row
+and a model carry; a snapshot's bytes carry the fence that they were written under.
 """
 
 import json
@@ -19,6 +19,24 @@ NOTED = {
     "ON blobs.sha256 = NEW.content WHERE id = NEW.job_id",
     "models": "SELECT 'models', fence, {rate}, NULL, status FROM jobs WHERE id = NEW.job_id",
 }
+RATE, STEP = "0.001", "0.00001"
+"""The learning rate of a claim: so much, and so much more for each fence."""
+
+MARKING = {
+    True: [
+        f"""CREATE TRIGGER test_claims AFTER UPDATE OF fence ON jobs FOR EACH ROW BEGIN
+        UPDATE jobs SET training =
+        json_set(training, '$.optimizer.learning_rate', {RATE} + {STEP} * NEW.fence)
+        WHERE id = NEW.id; END"""
+    ],
+    False: [
+        f"""CREATE FUNCTION test_claims() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF NEW.fence <> OLD.fence THEN NEW.training = jsonb_set(
+        NEW.training::jsonb, '{{optimizer,learning_rate}}', to_jsonb({RATE} + {STEP} * NEW.fence))::json;
+        END IF; RETURN NEW; END $$""",
+        "CREATE TRIGGER test_claims BEFORE UPDATE ON jobs FOR EACH ROW EXECUTE FUNCTION test_claims()",
+    ],
+}
 DIALECTS = {
     True: {
         "bytes": "BLOB",
@@ -34,14 +52,15 @@ DIALECTS = {
 
 
 class Marks:
-    """The writes to one database, and the learning rate that each fence is to write with."""
+    """The writes to one database, each beside the fence of its time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.rates: dict[int, float] = {}
         words = DIALECTS[database.is_sqlite]
         with database.writing() as session:
             session.execute(sa.text(TABLE.format(**words)))
+            for statement in MARKING[database.is_sqlite]:
+                session.execute(_text(statement))
             for table, select in NOTED.items():
                 self._install(session, table, f"INSERT INTO test_writes {select.format(**words)};")
 
@@ -55,9 +74,6 @@ class Marks:
         session.execute(_text(function))
         session.execute(_text(f"{when} EXECUTE FUNCTION test_{table}()"))
 
-    def expect(self, fence: int, rate: float) -> None:
-        self.rates[fence] = rate
-
     def seen(self) -> Counter[str]:
         """How many writes there were, by table."""
         counting = sa.text("SELECT what, count(*) AS writes FROM test_writes GROUP BY what")
@@ -70,13 +86,10 @@ class Marks:
             rows = session.execute(sa.text("SELECT what, fence, rate, head, status FROM test_writes")).all()
         found = []
         for what, fence, rate, head, status in rows:
-            theirs = _fence_in(bytes(head)) if head is not None else self._fence_of(rate)
+            theirs = _fence_in(bytes(head)) if head is not None else round((rate - float(RATE)) / float(STEP))
             if theirs != fence:
                 found.append(f"{what}: fence {theirs} wrote when {fence} held the job ({status})")
         return found
-
-    def _fence_of(self, rate: float) -> int | None:
-        return next((fence for fence, each in self.rates.items() if each == rate), None)
 
 
 def _text(statement: str) -> sa.TextClause:
