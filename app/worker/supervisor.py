@@ -28,7 +28,9 @@ from app.worker.watchdog import Watchdog, awake_or_asleep
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.25
-BEAT_SECONDS = 1.0
+BEAT_SECONDS, BEATS_PER_LEASE = 1.0, 5
+"""Every second, and more often where leases are short: a beat that is late must not cost a job."""
+
 DRAIN_SECONDS = 4.0
 STOPS = {"cancel": Wish.CANCEL, "pause": Wish.PAUSE}
 
@@ -166,9 +168,9 @@ class Supervisor:
         return [slot.claim for slot in self.slots if slot.claim is not None]
 
     def _beat(self) -> None:
-        due = time.monotonic() + BEAT_SECONDS
-        sent_at = self.watchdog.beating()
         lease = self.surroundings.lease_seconds
+        due = time.monotonic() + min(BEAT_SECONDS, lease / BEATS_PER_LEASE)
+        sent_at = self.watchdog.beating()
         wanted = queue.heartbeat(self.database, self.id, self._claims(), lease, self.described)
         self.watchdog.beaten(sent_at)
         if self.in_doubt:  # an answer was lost: the database may know of claims that we do not
