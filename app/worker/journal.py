@@ -29,6 +29,7 @@ class Journal:
         self._patience = patience
         self._epochs: list[Epoch] = []
         self._places: list[Place] = []
+        self._waiting_bytes = 0
         self.is_heavy = False
         """Whether what waits takes so much memory that it is to be written now."""
 
@@ -50,7 +51,8 @@ class Journal:
         staged = self._blobs.stage(content)
         sha256 = snapshot.parameters.sha256()
         self._places.append(Place(snapshot.epoch, snapshot.step, staged, sha256, kept))
-        self.is_heavy = sum(place.content.size for place in self._places) > keeping.MOST_WAITING_BYTES
+        self._waiting_bytes += staged.size
+        self.is_heavy = self._waiting_bytes > keeping.MOST_WAITING_BYTES
 
     def stage(self, parameters: Parameters) -> Staged:
         """Keep a model's parameters ahead of the writing that names them."""
@@ -74,4 +76,5 @@ class Journal:
 
     def discard(self) -> None:
         """Forget all that waits."""
-        self._epochs, self._places, self.facts, self.is_heavy = [], [], {}, False
+        self._epochs, self._places, self.facts = [], [], {}
+        self._waiting_bytes, self.is_heavy = 0, False
