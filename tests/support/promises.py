@@ -29,6 +29,8 @@ class Control:
     result: dict[str, Any] | None
     sha256: str | None
     rows: list[tuple[Any, ...]]
+    kept: list[tuple[Any, ...]]
+    """Epoch, step and parameters of each snapshot that stays."""
 
 
 def in_database(
@@ -130,12 +132,15 @@ def outcome(session: Session, job: Job) -> Control:
     found = session.scalars(sa.select(Epoch).where(Epoch.job_id == job.id).order_by(Epoch.epoch))
     rows = [(row.epoch, *(getattr(row, name) for name in RECOMPUTED)) for row in found]
     model = None if job.model_id is None else session.get(Model, job.model_id)
-    return Control(job.status, job.result, None if model is None else model.sha256, rows)
+    columns = Snapshot.epoch, Snapshot.step, Snapshot.parameters_sha256
+    kept = sa.select(*columns).where(Snapshot.job_id == job.id, Snapshot.kept).order_by(Snapshot.number)
+    snapshots = [tuple(row) for row in session.execute(kept)]
+    return Control(job.status, job.result, None if model is None else model.sha256, rows, snapshots)
 
 
 def _differences(session: Session, job: Job, control: Control) -> Iterator[str]:
     ours = outcome(session, job)
-    for name in ("status", "result", "sha256"):
+    for name in ("status", "result", "sha256", "kept"):
         there, here = getattr(control, name), getattr(ours, name)
         if here != there:
             yield f"{name} is {here}, and undisturbed {there}"
