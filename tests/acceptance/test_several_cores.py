@@ -6,9 +6,8 @@ import httpx
 import pytest
 
 from app.engine.lanes import CAN_SHARE
-from app.storage.tables import Job as JobRow
 from tests.support.server import Server, alive, kill, until
-from tests.support.training import Json, assert_whole, finished, made, submit, train, upload
+from tests.support.training import Json, assert_whole, finished, log_of, made, submit, train, upload
 
 ROWS = "".join(f"{i % 97},{i % 89},{i % 83},{(i % 97) * (i % 7)}\n" for i in range(8000))
 ARCHITECTURE = {"layers": [{"units": 512, "activation": "tanh"}, {"units": 512, "activation": "tanh"}]}
@@ -46,5 +45,4 @@ def test_a_process_beside_the_trainer_that_is_killed_costs_nothing(server: Serve
     assert done["status"] == "succeeded", done["error"]
     assert_whole(client, done)
     assert sha256(client, done) == sha256(client, alone)
-    with server.database() as database, database.reading() as session:
-        assert session.get_one(JobRow, job["id"]).crashes == 1
+    assert "job.recovered" in [each["type"] for each in log_of(client, job["id"])]
