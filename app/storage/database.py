@@ -139,8 +139,12 @@ class Database:
         """A Postgres connection of its own, outside of the pool, that hears what is announced."""
         arguments, parameters = self.engine.dialect.create_connect_args(self.engine.url)
         connection = self._connect(None, None, arguments, {**parameters, **self._parameters})
-        connection.autocommit = True
-        connection.execute(f"LISTEN {CHANNEL}")
+        try:
+            connection.autocommit = True
+            connection.execute(f"LISTEN {CHANNEL}")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _prepare(self, connection: Any, _record: object) -> None:

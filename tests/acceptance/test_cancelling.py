@@ -105,7 +105,7 @@ def test_a_trainer_that_does_not_listen_is_replaced(
     assert time.monotonic() - start < 3.0
     assert done["status"] == "cancelled"
     assert done["model_id"] is not None  # its last snapshot
-    until(lambda: len(server.processes().trainers) == 2 and not busy.is_running(), 5)
+    until(lambda: len(server.processes().trainers) == 2 and not busy.is_running(), 20)
     assert train(client, dataset_id=dataset["id"], target="y", training={"epochs": 1, "batch_size": "full"})
 
 

