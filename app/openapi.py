@@ -89,11 +89,15 @@ def located(description: str) -> Json:
     return {"description": description, "headers": LOCATION}
 
 
-def creates(status: int, description: str) -> dict[int | str, Json]:
-    """The answers of a POST that takes an Idempotency-Key: ``status`` with the object, and 409."""
+def creates(status: int, description: str, conflict: str = "") -> dict[int | str, Json]:
+    """The answers of a POST that takes an Idempotency-Key: ``status`` with the object, and 409.
+
+    ``conflict``: what else a 409 may mean.
+    """
+    in_flight = f"A request with this Idempotency-Key is being answered. {conflict}".rstrip()
     return {
         status: {"description": description, "headers": {**LOCATION, **_REPLAYED}},
-        409: {**refused("A request with this Idempotency-Key is being answered."), "headers": RETRY},
+        409: {**refused(in_flight), "headers": RETRY},
     }
 
 

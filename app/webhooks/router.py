@@ -25,7 +25,9 @@ WebhookId = Annotated[
     status_code=201,
     response_model=NewWebhookAnswer,
     summary="Make a webhook",
-    responses=creates(201, "It is made; this is the only sight of its secret."),
+    responses=creates(
+        201, "It is made; this is the only sight of its secret.", "Or this server sends no webhooks."
+    ),
 )
 def create(body: WebhookCreate, state: StateDep, principal: PrincipalDep, once: OnceDep) -> Response:
     """Send every event of this project's jobs, from now on, as a signed message (Standard Webhooks)."""
