@@ -8,7 +8,7 @@ import pytest
 from app.jobs import ledger
 from app.storage.tables import Snapshot
 from tests.support.problems import assert_problem
-from tests.support.server import Server, until
+from tests.support.server import Server, busiest, until
 from tests.support.training import (
     LINE,
     Json,
@@ -97,7 +97,7 @@ def test_a_trainer_that_does_not_listen_is_replaced(
 ) -> None:
     job = slow(client, dataset)
     running(server, client, job)
-    busy = max(server.processes().trainers, key=lambda each: sum(each.cpu_times()[:2]))
+    busy = busiest(server.processes().trainers)
     busy.suspend()
     start = time.monotonic()
     cancel(client, job)

@@ -15,6 +15,7 @@ from app.datasets import jail as module
 from app.datasets.jail import Jail, Limits, ParseRequest
 from app.datasets.table import load
 from app.errors import InvalidDataset, TooLarge
+from tests.support.server import until
 
 
 def upload(directory: Path, content: bytes) -> Path:
@@ -144,8 +145,7 @@ def test_children_know_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CHAINRULE_ADMIN_KEY", "secret")
     child = module._start()
     try:
-        assert child.stdout
-        environment = Path(f"/proc/{child.pid}/environ").read_bytes()
+        environment = until(Path(f"/proc/{child.pid}/environ").read_bytes)  # empty until it has begun
         assert b"PYTHONPATH=" in environment
         assert b"CHAINRULE" not in environment
         assert os.getsid(child.pid) == child.pid
