@@ -13,7 +13,8 @@ from app.jobs import events
 from app.keys.service import Authenticator
 from app.storage.changes import Watch
 from app.storage.database import Database
-from app.storage.tables import Job, core
+from app.storage.declaring import core
+from app.storage.tables import Job
 
 log = logging.getLogger(__name__)
 

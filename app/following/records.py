@@ -19,7 +19,8 @@ from app.keys.service import Principal
 from app.storage import lookup
 from app.storage.changes import Watch
 from app.storage.database import Database
-from app.storage.tables import Job, core
+from app.storage.declaring import core
+from app.storage.tables import Job
 
 _jobs = core(Job)
 VERSIONS = sa.select(

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.storage.columns import new_id, now
-from app.storage.tables import Epoch, Event, Job, Webhook, WebhookCursor, core
+from app.storage.declaring import core
+from app.storage.tables import Epoch, Event, Job, Webhook, WebhookCursor
 
 EPOCHS_PER_EVENT = 100
 

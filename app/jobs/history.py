@@ -18,7 +18,8 @@ from app.models.records import Trained
 from app.storage import bulk
 from app.storage.blobs import Blobs
 from app.storage.columns import now
-from app.storage.tables import Epoch, Event, Job, core
+from app.storage.declaring import core
+from app.storage.tables import Epoch, Event, Job
 
 _jobs = core(Job)
 RECOMPUTED = ("cost", "data_cost", "validation_cost", "metrics", "learning_rate", "gradient_norm", "diverged")

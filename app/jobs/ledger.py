@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from app.jobs.events import Entry
 from app.storage.blobs import AT_ONCE, Blobs, Staged
 from app.storage.columns import now
-from app.storage.tables import Job, Snapshot, core
+from app.storage.declaring import core
+from app.storage.tables import Job, Snapshot
 
 _snapshots, _jobs = core(Snapshot), core(Job)
 

@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 from app.errors import TooManyJobs
 from app.jobs.states import HELD, State
 from app.storage.columns import clock
-from app.storage.tables import Job, Project, core
+from app.storage.declaring import core
+from app.storage.tables import Job, Project
 
 NO_LIMIT = 2**62
 

@@ -14,7 +14,8 @@ from app.jobs.line import NEXT, STARTABLE, room_by_default
 from app.jobs.states import HELD, STOPPING, State
 from app.storage.columns import UtcDateTime, clock, now
 from app.storage.database import Database
-from app.storage.tables import Event, Job, Snapshot, Worker, core
+from app.storage.declaring import core
+from app.storage.tables import Event, Job, Snapshot, Worker
 
 POISON = 3
 """A job that takes its trainer down this often without a new snapshot in between has failed."""

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from app.errors import Fault, KeyReused
 from app.storage.columns import clock, to_json
 from app.storage.database import Database
-from app.storage.tables import IdempotencyKey, core
+from app.storage.declaring import core
+from app.storage.tables import IdempotencyKey
 
 KEPT_SECONDS = 24 * 3600.0
 LATE_SECONDS = 60.0

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from app.jobs.history import RECOMPUTED
 from app.jobs.states import TERMINAL
 from app.storage.columns import to_json
-from app.storage.tables import Blob, Epoch, Job, Model, Snapshot, core
+from app.storage.declaring import core
+from app.storage.tables import Blob, Epoch, Job, Model, Snapshot
 
 ROWS_AT_ONCE = 10_000
 

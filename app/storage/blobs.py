@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 
 from app.errors import Unavailable
 from app.storage.database import Database
-from app.storage.tables import Blob, BlobChunk, Dataset, Job, Model, Snapshot, core
+from app.storage.declaring import core
+from app.storage.tables import Blob, BlobChunk, Dataset, Job, Model, Snapshot
 
 IN_ROW = 256 * 1024
 CHUNK = 4 * 2**20

@@ -1,56 +1,12 @@
 """The whole schema on one page. ``alembic/`` moves a database to it."""
 
 from datetime import datetime
-from typing import Any, ClassVar, cast
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from app.storage.columns import UtcDateTime
-
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-class Table(DeclarativeBase):
-    metadata = sa.MetaData(naming_convention=NAMING)
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        datetime: UtcDateTime,
-        dict[str, Any]: sa.JSON,
-        list[Any]: sa.JSON,
-        float: sa.Double,
-        bytes: sa.LargeBinary,
-        int: sa.BigInteger,
-    }
-
-
-def core(table: type[Table]) -> sa.Table:
-    """The table itself, for statements that are built once."""
-    return cast("sa.Table", table.__table__)
-
-
-def _project() -> Mapped[str]:
-    return mapped_column(sa.ForeignKey("projects.id"))
-
-
-def _blob() -> Mapped[str]:
-    return mapped_column(sa.ForeignKey("blobs.sha256"), index=True)
-
-
-class Owned:
-    """What a project's own objects have in common; ``labels`` are their ``metadata``."""
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    project_id: Mapped[str] = _project()
-    created_by: Mapped[str]
-    created_at: Mapped[datetime]
-    name: Mapped[str | None]
-    labels: Mapped[dict[str, Any]] = mapped_column("metadata")
+from app.storage.declaring import Owned, Table, blob_reference, of_parent, project_reference
 
 
 class Project(Table):
@@ -61,6 +17,10 @@ class Project(Table):
     created_at: Mapped[datetime]
     max_running: Mapped[int | None]
     max_queued: Mapped[int | None]
+    max_datasets: Mapped[int | None]
+    max_bytes: Mapped[int | None]
+    max_multiply_adds_per_day: Mapped[int | None]
+    max_requests_per_minute: Mapped[int | None]
 
 
 class Key(Table):
@@ -69,7 +29,7 @@ class Key(Table):
     __tablename__ = "keys"
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    project_id: Mapped[str] = _project()
+    project_id: Mapped[str] = project_reference()
     created_by: Mapped[str | None]
     created_at: Mapped[datetime]
     name: Mapped[str]
@@ -109,7 +69,8 @@ class Dataset(Owned, Table):
     row_count: Mapped[int]
     columns: Mapped[list[Any]]
     warnings: Mapped[list[Any]]
-    content: Mapped[str] = _blob()
+    content: Mapped[str] = blob_reference()
+    shared: Mapped[bool] = mapped_column(default=False)
 
 
 class Architecture(Owned, Table):
@@ -178,7 +139,7 @@ class Epoch(Table):
 
     __tablename__ = "epochs"
 
-    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    job_id: Mapped[str] = of_parent("jobs")
     epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     cost: Mapped[float | None]
     data_cost: Mapped[float | None]
@@ -196,7 +157,7 @@ class Snapshot(Table):
 
     __tablename__ = "snapshots"
 
-    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    job_id: Mapped[str] = of_parent("jobs")
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     epoch: Mapped[int]
     step: Mapped[int]
@@ -212,7 +173,7 @@ class Event(Table):
 
     __tablename__ = "events"
 
-    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    job_id: Mapped[str] = of_parent("jobs")
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     id: Mapped[str]
     created_at: Mapped[datetime]
@@ -235,10 +196,23 @@ class Model(Owned, Table):
     training: Mapped[dict[str, Any]]
     encoding: Mapped[dict[str, Any]]
     parameter_count: Mapped[int]
-    parameters: Mapped[str] = _blob()
+    parameters: Mapped[str] = blob_reference()
     sha256: Mapped[str]
     cost: Mapped[float | None]
     metrics: Mapped[dict[str, Any]]
+
+
+class Alias(Table):
+    """A name that stands for a model of the same project."""
+
+    __tablename__ = "aliases"
+
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    model_id: Mapped[str] = mapped_column(sa.ForeignKey("models.id"), index=True)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    updated_at: Mapped[datetime]
 
 
 class Worker(Table):
@@ -290,11 +264,36 @@ class WebhookCursor(Table):
 
     __tablename__ = "webhook_cursors"
 
-    webhook_id: Mapped[str] = mapped_column(
-        sa.ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True
-    )
-    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    webhook_id: Mapped[str] = of_parent("webhooks")
+    job_id: Mapped[str] = of_parent("jobs")
     seq: Mapped[int]
     attempts: Mapped[int]
     next_attempt_at: Mapped[float]
     last_error: Mapped[str | None]
+
+
+class Usage(Table):
+    """What a project has asked for on one day (UTC), for the limits that count by the day."""
+
+    __tablename__ = "usage"
+
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
+    day: Mapped[str] = mapped_column(primary_key=True)
+    multiply_adds: Mapped[int]
+
+
+class AuditEntry(Table):
+    """Who did what to which object; each entry is chained to the one before of its project by SHA-256."""
+
+    __tablename__ = "audit"
+
+    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    key_id: Mapped[str | None]
+    action: Mapped[str]
+    object_id: Mapped[str | None]
+    request_id: Mapped[str | None]
+    data: Mapped[dict[str, Any]]
+    chain_sha256: Mapped[str]

@@ -13,8 +13,9 @@ from app.jobs import snapshots
 from app.storage.blobs import Blobs
 from app.storage.columns import clock
 from app.storage.database import Database
+from app.storage.declaring import core
 from app.storage.sweep import Sweep
-from app.storage.tables import Blob, Epoch, Event, Job, Model, Snapshot, core
+from app.storage.tables import Blob, Epoch, Event, Job, Model, Snapshot
 from tests.support.checker import check, control_of, violations
 from tests.support.promises import Control, in_database
 from tests.support.recorder import Recorder

@@ -34,7 +34,8 @@ from app.keys.service import Principal
 from app.storage import columns
 from app.storage.blobs import Blobs
 from app.storage.database import Database
-from app.storage.tables import Blob, Dataset, Epoch, Event, Job, Project, Snapshot, core
+from app.storage.declaring import core
+from app.storage.tables import Blob, Dataset, Epoch, Event, Job, Project, Snapshot
 from tests.support import oracle
 from tests.support.oracle import LEASE, Oracle
 from tests.support.rows import add_dataset, add_job, epoch, job_row, principal

@@ -16,7 +16,8 @@ from app.models.records import Trained
 from app.storage.blobs import Blobs
 from app.storage.columns import now
 from app.storage.database import Database
-from app.storage.tables import Blob, Epoch, Event, Job, Model, Snapshot, core
+from app.storage.declaring import core
+from app.storage.tables import Blob, Epoch, Event, Job, Model, Snapshot
 from tests.support.rows import add_job, epoch, event_types, job_row, parameters, principal
 
 

@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 
 from app.storage import migration
 from app.storage.database import Database
-from app.storage.tables import Table
+from app.storage.declaring import Table
 from tests.support.rows import add_job, job_row
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.jobs.events import epoch_answer
 from app.storage.blobs import Blobs
+from app.storage.declaring import Table
 from app.storage.sweep import GRACE_SECONDS
 from app.storage.tables import (
     Architecture,
@@ -24,7 +25,6 @@ from app.storage.tables import (
     Key,
     Model,
     Project,
-    Table,
     Webhook,
 )
 from tests.support.promises import AT_REST, Control, briefly, in_database, outcome

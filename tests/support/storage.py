@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from app.storage.blobs import Blobs
 from app.storage.database import Database
+from app.storage.declaring import Table
 from app.storage.sweep import GRACE_SECONDS
-from app.storage.tables import Blob, BlobChunk, Model, Table
+from app.storage.tables import Blob, BlobChunk, Model
 
 
 def damage(database: Database) -> Iterator[str]:

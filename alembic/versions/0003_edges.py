@@ -1,0 +1,65 @@
+"""Aliases, shared datasets, quotas of projects, and the audit log."""
+
+import sqlalchemy as sa
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+QUOTAS = ("max_datasets", "max_bytes", "max_multiply_adds_per_day", "max_requests_per_minute")
+
+
+def upgrade() -> None:
+    for name in QUOTAS:
+        op.add_column("projects", sa.Column(name, sa.BigInteger(), nullable=True))
+    op.add_column("datasets", sa.Column("shared", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.create_table(
+        "aliases",
+        sa.Column("project_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("model_id", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["model_id"], ["models.id"], name=op.f("fk_aliases_model_id")),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_aliases_project_id")),
+        sa.PrimaryKeyConstraint("project_id", "name", name=op.f("pk_aliases")),
+    )
+    op.create_index(op.f("ix_aliases_model_id"), "aliases", ["model_id"])
+    op.create_table(
+        "usage",
+        sa.Column("project_id", sa.String(), nullable=False),
+        sa.Column("day", sa.String(), nullable=False),
+        sa.Column("multiply_adds", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_usage_project_id")),
+        sa.PrimaryKeyConstraint("project_id", "day", name=op.f("pk_usage")),
+    )
+    op.create_table(
+        "audit",
+        sa.Column("project_id", sa.String(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("key_id", sa.String(), nullable=True),
+        sa.Column("action", sa.String(), nullable=False),
+        sa.Column("object_id", sa.String(), nullable=True),
+        sa.Column("request_id", sa.String(), nullable=True),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.Column("chain_sha256", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_audit_project_id")),
+        sa.PrimaryKeyConstraint("project_id", "seq", name=op.f("pk_audit")),
+        sa.UniqueConstraint("id", name=op.f("uq_audit_id")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("audit")
+    op.drop_table("usage")
+    op.drop_index(op.f("ix_aliases_model_id"), "aliases")
+    op.drop_table("aliases")
+    op.drop_column("datasets", "shared")
+    for name in QUOTAS:
+        op.drop_column("projects", name)
