@@ -1,4 +1,4 @@
-"""Aliases, shared datasets, quotas of projects, and the audit log."""
+"""Aliases, shared datasets, quotas of projects and what counts for them, and the audit log."""
 
 import sqlalchemy as sa
 
@@ -9,13 +9,26 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+SIZES = (("datasets", "size_bytes"), ("jobs", "kept_bytes"), ("models", "size_bytes"))
 QUOTAS = ("max_datasets", "max_bytes", "max_multiply_adds_per_day", "max_requests_per_minute")
+KEPT = """UPDATE jobs SET kept_bytes = coalesce((
+    SELECT sum(blobs.size) FROM snapshots JOIN blobs ON blobs.sha256 = snapshots.content
+    WHERE snapshots.job_id = jobs.id), 0)
+    + coalesce((SELECT size FROM blobs WHERE sha256 = jobs.initial_parameters), 0)"""
+TAKEN = """UPDATE models SET size_bytes = coalesce((
+    SELECT size FROM blobs WHERE sha256 = models.parameters), 0)"""
 
 
 def upgrade() -> None:
     for name in QUOTAS:
         op.add_column("projects", sa.Column(name, sa.BigInteger(), nullable=True))
     op.add_column("datasets", sa.Column("shared", sa.Boolean(), nullable=False, server_default=sa.false()))
+    for table, name in (("jobs", "multiply_adds"), *SIZES[1:]):
+        op.add_column(table, sa.Column(name, sa.BigInteger(), nullable=False, server_default="0"))
+    op.execute(KEPT)
+    op.execute(TAKEN)
+    for table, name in SIZES:
+        op.create_index(op.f(f"ix_{table}_project_id_{name}"), table, ["project_id", name])
     op.create_table(
         "aliases",
         sa.Column("project_id", sa.String(), nullable=False),
@@ -60,6 +73,10 @@ def downgrade() -> None:
     op.drop_table("usage")
     op.drop_index(op.f("ix_aliases_model_id"), "aliases")
     op.drop_table("aliases")
+    for table, name in SIZES:
+        op.drop_index(op.f(f"ix_{table}_project_id_{name}"), table)
+    for table, name in (("jobs", "multiply_adds"), *SIZES[1:]):
+        op.drop_column(table, name)
     op.drop_column("datasets", "shared")
     for name in QUOTAS:
         op.drop_column("projects", name)

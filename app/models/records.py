@@ -52,6 +52,7 @@ def add(session: Session, blobs: Blobs, trained: Trained, result: dict[str, Any]
         "encoding": trained.encoding,
         "parameter_count": trained.parameters.architecture.parameter_count,
         "parameters": trained.staged.sha256,
+        "size_bytes": trained.staged.size,
         "sha256": trained.parameters.sha256(),
         "cost": result.get("cost"),
         "metrics": result.get("metrics") or {},

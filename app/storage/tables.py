@@ -1,4 +1,7 @@
-"""The whole schema on one page. ``alembic/`` moves a database to it."""
+"""The whole schema: what users have on this page, what the service keeps for itself in `service_tables`.
+
+``alembic/`` moves a database to it.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -7,6 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.storage.declaring import Owned, Table, blob_reference, of_parent, project_reference
+from app.storage.service_tables import AuditEntry as AuditEntry
+from app.storage.service_tables import IdempotencyKey as IdempotencyKey
+from app.storage.service_tables import Usage as Usage
+from app.storage.service_tables import Webhook as Webhook
+from app.storage.service_tables import WebhookCursor as WebhookCursor
+from app.storage.service_tables import Worker as Worker
 
 
 class Project(Table):
@@ -61,7 +70,7 @@ class BlobChunk(Table):
 
 class Dataset(Owned, Table):
     __tablename__ = "datasets"
-    __table_args__ = (sa.Index(None, "project_id", "id"),)
+    __table_args__ = (sa.Index(None, "project_id", "id"), sa.Index(None, "project_id", "size_bytes"))
 
     status: Mapped[str]
     sha256: Mapped[str]
@@ -84,7 +93,8 @@ class Architecture(Owned, Table):
 class Job(Owned, Table):
     """One training run. ``fence`` grows with each claim; a worker's write is refused unless it is current.
 
-    ``dataset_id`` and ``model_id`` are no foreign keys: a finished job outlives both.
+    ``dataset_id`` and ``model_id`` are no foreign keys: a finished job outlives both. ``multiply_adds`` are
+    those of one epoch. ``kept_bytes`` is what the job may keep, and once it has ended, what it keeps.
     """
 
     __tablename__ = "jobs"
@@ -92,6 +102,7 @@ class Job(Owned, Table):
         sa.Index(None, "project_id", "id"),
         sa.Index(None, "status", "priority", "id"),
         sa.Index("ix_jobs_line", "project_id", "status", sa.text("priority DESC"), "id"),
+        sa.Index(None, "project_id", "kept_bytes"),
         sa.Index(None, "worker_id"),
         sa.Index(None, "dataset_id"),
     )
@@ -118,6 +129,8 @@ class Job(Owned, Table):
     retries: Mapped[int]
     paused_because: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     memory_bytes: Mapped[int | None]
+    multiply_adds: Mapped[int] = mapped_column(default=0)
+    kept_bytes: Mapped[int] = mapped_column(default=0)
     event_count: Mapped[int]
     epochs_completed: Mapped[int]
     snapshot_count: Mapped[int]
@@ -185,7 +198,11 @@ class Event(Table):
 
 class Model(Owned, Table):
     __tablename__ = "models"
-    __table_args__ = (sa.Index(None, "project_id", "id"), sa.Index(None, "job_id"))
+    __table_args__ = (
+        sa.Index(None, "project_id", "id"),
+        sa.Index(None, "project_id", "size_bytes"),
+        sa.Index(None, "job_id"),
+    )
 
     job_id: Mapped[str]
     epoch: Mapped[int]
@@ -197,6 +214,7 @@ class Model(Owned, Table):
     encoding: Mapped[dict[str, Any]]
     parameter_count: Mapped[int]
     parameters: Mapped[str] = blob_reference()
+    size_bytes: Mapped[int] = mapped_column(default=0)
     sha256: Mapped[str]
     cost: Mapped[float | None]
     metrics: Mapped[dict[str, Any]]
@@ -213,87 +231,3 @@ class Alias(Table):
     created_at: Mapped[datetime]
     created_by: Mapped[str]
     updated_at: Mapped[datetime]
-
-
-class Worker(Table):
-    """A live supervisor; ``seen_at`` is on the database's clock, in seconds since 1970."""
-
-    __tablename__ = "workers"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    host: Mapped[str]
-    pid: Mapped[int]
-    slots: Mapped[int]
-    busy: Mapped[int]
-    draining: Mapped[bool]
-    started_at: Mapped[datetime]
-    seen_at: Mapped[float]
-
-
-class IdempotencyKey(Table):
-    """The first answer to a creating request, written with what it created; ``kept_until`` is on the
-    database's clock. No foreign key: it would lock the project before those who count its jobs do."""
-
-    __tablename__ = "idempotency_keys"
-    __table_args__ = (sa.Index(None, "kept_until"),)
-
-    project_id: Mapped[str] = mapped_column(primary_key=True)
-    route: Mapped[str] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(primary_key=True)
-    request_sha256: Mapped[str]
-    status: Mapped[int]
-    location: Mapped[str | None]
-    body: Mapped[str]
-    kept_until: Mapped[float]
-
-
-class Webhook(Owned, Table):
-    """Where a project's events are sent."""
-
-    __tablename__ = "webhooks"
-    __table_args__ = (sa.Index(None, "project_id", "id"),)
-
-    url: Mapped[str]
-    secret: Mapped[str]
-    types: Mapped[list[Any]]
-    disabled_because: Mapped[str | None]
-
-
-class WebhookCursor(Table):
-    """How far a webhook has read a job's log, and when it tries again; on the database's clock."""
-
-    __tablename__ = "webhook_cursors"
-
-    webhook_id: Mapped[str] = of_parent("webhooks")
-    job_id: Mapped[str] = of_parent("jobs")
-    seq: Mapped[int]
-    attempts: Mapped[int]
-    next_attempt_at: Mapped[float]
-    last_error: Mapped[str | None]
-
-
-class Usage(Table):
-    """What a project has asked for on one day (UTC), for the limits that count by the day."""
-
-    __tablename__ = "usage"
-
-    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
-    day: Mapped[str] = mapped_column(primary_key=True)
-    multiply_adds: Mapped[int]
-
-
-class AuditEntry(Table):
-    """Who did what to which object; each entry is chained to the one before of its project by SHA-256."""
-
-    __tablename__ = "audit"
-
-    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    id: Mapped[str] = mapped_column(unique=True)
-    created_at: Mapped[datetime]
-    key_id: Mapped[str | None]
-    action: Mapped[str]
-    object_id: Mapped[str | None]
-    request_id: Mapped[str | None]
-    data: Mapped[dict[str, Any]]
-    chain_sha256: Mapped[str]

@@ -9,9 +9,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from app.storage import migration
+from app.storage.blobs import Blobs
+from app.storage.columns import now
 from app.storage.database import Database
 from app.storage.declaring import Table
-from tests.support.rows import add_job, job_row
+from app.storage.tables import Job, Model, Snapshot
+from tests.support.rows import add_job, add_model, job_row
 
 
 @pytest.fixture
@@ -51,6 +54,26 @@ def test_up_down_up_with_data(empty: Database) -> None:
     migration.upgrade(empty)
     assert migration.is_current(empty) is True
     assert add_job(empty) != job_id
+
+
+def test_what_is_there_counts_after_an_upgrade(empty: Database, tmp_path: Path) -> None:
+    migration.upgrade(empty)
+    blobs = Blobs(empty, tmp_path / "blobs")
+    job_id, other = add_job(empty), add_job(empty)
+    model_id = add_model(empty, blobs, b"m" * 70)
+    row = {"job_id": job_id, "epoch": 1, "step": 0, "parameters_sha256": "", "chain_sha256": "", "kept": True}
+    with empty.writing() as session:
+        staged = [blobs.stage(content) for content in (b"a" * 100, b"b" * 200, b"w" * 1000)]
+        blobs.attach(session, *staged)
+        for number, content in enumerate((staged[0].sha256, staged[1].sha256, None), 1):
+            values = {**row, "number": number, "content": content, "created_at": now()}
+            session.execute(sa.insert(Snapshot).values(values))
+        session.get_one(Job, job_id).initial_parameters = staged[2].sha256
+    migration.downgrade(empty, "0002")
+    migration.upgrade(empty)
+    assert (job_row(empty, job_id).kept_bytes, job_row(empty, other).kept_bytes) == (1300, 0)
+    with empty.reading() as session:
+        assert session.get_one(Model, model_id).size_bytes == 70
 
 
 def test_an_upgrade_that_is_not_needed_does_nothing(empty: Database) -> None:

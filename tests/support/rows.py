@@ -16,7 +16,7 @@ from app.keys.service import Principal, project_named
 from app.storage.blobs import Blobs
 from app.storage.columns import new_id, now
 from app.storage.database import Database
-from app.storage.tables import Dataset, Event, Job
+from app.storage.tables import Dataset, Event, Job, Model
 
 TRAINING: dict[str, Any] = {
     "preset": None,
@@ -119,6 +119,36 @@ def add_dataset(database: Database, blobs: Blobs, project: str = "default") -> N
     with database.writing() as session:
         blobs.attach(session, content)
         session.execute(sa.insert(Dataset).values(row))
+
+
+def add_model(database: Database, blobs: Blobs, content: bytes, project: str = "default") -> str:
+    """A model whose parameters are those bytes."""
+    staged = blobs.stage(content)
+    owner = principal(database, project)
+    row = {
+        "id": new_id("mdl"),
+        "project_id": owner.project_id,
+        "created_by": owner.key_id,
+        "created_at": now(),
+        "labels": {},
+        "job_id": "job_of_a_test",
+        "epoch": 1,
+        "dataset_id": "ds_of_a_test",
+        "dataset_sha256": "0" * 64,
+        "task": "regression",
+        "architecture": ARCHITECTURE,
+        "training": TRAINING,
+        "encoding": {},
+        "parameter_count": 13,
+        "parameters": staged.sha256,
+        "size_bytes": staged.size,
+        "sha256": "0" * 64,
+        "metrics": {},
+    }
+    with database.writing() as session:
+        blobs.attach(session, staged)
+        session.execute(sa.insert(Model).values(row))
+    return str(row["id"])
 
 
 def parameters() -> Parameters:
