@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from app.worker.surroundings import pin_blas
+from app.worker.pinning import pin_blas
 
 pin_blas()  # as in a trainer, before NumPy is imported
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import httpx
 import sqlalchemy as sa
 
-from app.worker.surroundings import pin_blas
+from app.worker.pinning import pin_blas
 
 pin_blas()  # as in a trainer, before NumPy is imported
 

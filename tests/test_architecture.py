@@ -13,7 +13,8 @@ import pytest
 APP = Path(__file__).parents[1] / "app"
 
 LAYERS = (
-    ("main", "cli", "serving"),
+    ("cli",),
+    ("main", "commands", "serving"),
     ("routes", "gate", "problems"),
     ("worker", "operations", "*.router"),
     ("dependencies", "openapi"),
@@ -32,13 +33,13 @@ LAYERS = (
 BESIDE = {
     ("main", "serving"),
     ("serving", "main"),
-    ("cli", "serving"),
+    ("commands", "serving"),
     ("routes", "*.router"),
     ("gate", "problems"),
 }
 """Imports within a layer that are meant."""
 
-NOT_FOR_THE_API = {("serving", "worker"), ("cli", "worker")}
+NOT_FOR_THE_API = {("serving", "worker"), ("cli", "worker"), ("commands", "worker")}
 """The API has no other business with the worker than to start it."""
 
 FRAMEWORK = {"main", "routes", "problems", "dependencies", "operations", "*.router"}
@@ -46,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "fastapi": FRAMEWORK,
     "starlette": FRAMEWORK | {"gate", "models.warm", "following.stream"},
     "uvicorn": {"serving"},
-    "typer": {"cli"},
+    "typer": {"cli", "commands"},
     "polars": {"datasets"},
     "alembic": {"storage.migration"},
 }
@@ -198,3 +199,10 @@ def test_files_stay_small_and_well_named() -> None:
     assert {name: length for name, length in lengths.items() if length > 300} == {}
     banned = {"utils", "helpers", "common", "manager", "base", "misc"}
     assert {name for name in lengths if set(name.split(".")) & banned} == set()
+
+
+def test_help_does_not_load_what_it_does_not_need() -> None:
+    heavy = {"fastapi", "pydantic", "sqlalchemy", "numpy", "polars", "uvicorn", "alembic"}
+    script = "import app.cli, sys; print('\\n'.join(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert heavy & set(loaded.stdout.split()) == set()

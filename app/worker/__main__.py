@@ -1,6 +1,6 @@
 """``python -m app.worker``: one supervisor, set up by its environment alone; see `app.cli`."""
 
-from app.worker.surroundings import pin_blas
+from app.worker.pinning import pin_blas
 
 pin_blas()  # before NumPy is imported
 

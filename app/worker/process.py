@@ -13,7 +13,8 @@ from app.jobs import queue
 from app.keeper import Keeper
 from app.storage.columns import new_id
 from app.storage.database import Database
-from app.worker.surroundings import ONE_BLAS_THREAD, Surroundings
+from app.worker.pinning import ONE_BLAS_THREAD
+from app.worker.surroundings import Surroundings
 
 EMBEDDED, ALONE = "embedded", "alone"
 SURROUNDINGS = "CHAINRULE_WORKER_SURROUNDINGS"

@@ -13,14 +13,6 @@ from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.disk import Disk
 
-ONE_BLAS_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
-"""Two BLAS threads round differently than one: the same bits everywhere need one."""
-
-
 SPARE_BYTES = 64 * 2**20
 LEAST_SECONDS = 2.0
 """However short the lease: a busy host may need as long for a statement."""
@@ -94,8 +86,3 @@ def limit_memory(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-
-
-def pin_blas() -> None:
-    """Ask for one BLAS thread; to be called before NumPy is imported, children inherit it."""
-    os.environ.update(ONE_BLAS_THREAD)

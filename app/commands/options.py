@@ -1,0 +1,43 @@
+"""The options that commands share, and the settings that come of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from app.storage.database import Database
+
+DataDir = Annotated[Path | None, typer.Option(help="Where SQLite, blobs and caches live.")]
+DatabaseUrl = Annotated[str | None, typer.Option(help="postgresql://… instead of SQLite.")]
+Workers = Annotated[int | None, typer.Option(help="Trainer slots; 0 for none.")]
+
+
+def settings_of(**options: Any) -> "Settings":
+    """The settings; an option that was given wins over the environment. Exits with 2 where one is wrong."""
+    from pydantic import ValidationError
+
+    from app.settings import Settings
+
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        for each in error.errors(include_url=False, include_input=False):
+            name = ".".join(str(step) for step in each["loc"])
+            typer.echo(f"{name} (CHAINRULE_{name.upper()}): {each['msg']}", err=True)
+        raise typer.Exit(2) from None
+
+
+def database_of(data_dir: Path | None, database_url: str | None) -> "Database":
+    """The database that the options and the environment name."""
+    from app.storage.database import Database
+
+    return Database(settings_of(data_dir=data_dir, database_url=database_url).url)
+
+
+def fail(message: str, code: int = 1) -> typer.Exit:
+    """Say on stderr what went wrong; raise what this returns."""
+    typer.echo(message, err=True)
+    return typer.Exit(code)

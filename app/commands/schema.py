@@ -1,0 +1,20 @@
+"""migrate."""
+
+import typer
+
+from app.commands.options import DatabaseUrl, DataDir, settings_of
+
+application = typer.Typer()
+
+
+@application.command()
+def migrate(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
+    """Bring the database's schema up to date."""
+    from app.storage import migration
+    from app.storage.database import Database
+
+    settings = settings_of(data_dir=data_dir, database_url=database_url)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.url, patience=None)  # a large table takes its time
+    migration.upgrade(database)
+    typer.echo(f"The schema is at revision {migration.current(database)}.")
