@@ -1,4 +1,4 @@
-"""Aliases, shared datasets, quotas of projects and what counts for them, and the audit log."""
+"""Aliases, shared datasets, quotas, the audit log; and, on SQLite, epochs without a second tree."""
 
 import sqlalchemy as sa
 
@@ -66,9 +66,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project_id", "seq", name=op.f("pk_audit")),
         sa.UniqueConstraint("id", name=op.f("uq_audit_id")),
     )
+    _rebuild_epochs(with_rowid=False)
+
+
+def _rebuild_epochs(*, with_rowid: bool) -> None:
+    if op.get_context().dialect.name == "sqlite":
+        options = {"sqlite_with_rowid": with_rowid}
+        with op.batch_alter_table("epochs", recreate="always", table_kwargs=options):
+            pass
 
 
 def downgrade() -> None:
+    _rebuild_epochs(with_rowid=True)
     op.drop_table("audit")
     op.drop_table("usage")
     op.drop_index(op.f("ix_aliases_model_id"), "aliases")

@@ -151,6 +151,7 @@ class Epoch(Table):
     """One row of history. A cost that is not finite is NULL, and ``diverged`` says why."""
 
     __tablename__ = "epochs"
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     job_id: Mapped[str] = of_parent("jobs")
     epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -30,7 +30,7 @@ from app.worker.surroundings import Surroundings, die_with_parent, limit_memory
 
 log = logging.getLogger(__name__)
 
-FLUSH_SECONDS, MOST_FLUSH_SECONDS = 0.25, 1.0
+FLUSH_SECONDS, MOST_FLUSH_SECONDS = 0.25, 2.0
 WRITE_SHARE = 100
 """Epochs are written after so many times what that took the last time, within these bounds."""
 
@@ -171,14 +171,14 @@ class Trainer:
                 self._need_room()
                 if wish == Wish.RELEASE or moment >= snapshot_due:
                     self._write_snapshot(report)
-                    flush_due = now() + pause
                     snapshot_due = now() + self._snapshot_pause()
                 else:
                     if not journal.is_empty:
                         journal.write()
-                    written = now()
-                    pause = min(max(FLUSH_SECONDS, WRITE_SHARE * (written - moment)), MOST_FLUSH_SECONDS)
-                    flush_due = written + pause
+                    pause = min(max(FLUSH_SECONDS, WRITE_SHARE * (now() - moment)), MOST_FLUSH_SECONDS)
+                flush_due = now() + pause
+                if flush_due + pause / 2 > snapshot_due:
+                    flush_due = snapshot_due  # which writes the epochs, too
                 if wish == Wish.RELEASE:
                     return "released"
         raise AssertionError("training ended without an end")
