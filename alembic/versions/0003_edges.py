@@ -1,4 +1,5 @@
-"""Aliases, shared datasets, quotas, the audit log; and, on SQLite, epochs without a second tree."""
+"""Aliases, shared datasets, quotas, the audit log, workers' counts; and, on SQLite, epochs without a second
+tree."""
 
 import sqlalchemy as sa
 
@@ -29,6 +30,7 @@ def upgrade() -> None:
     op.execute(TAKEN)
     for table, name in SIZES:
         op.create_index(op.f(f"ix_{table}_project_id_{name}"), table, ["project_id", name])
+    op.add_column("workers", sa.Column("counts", sa.JSON(), nullable=False, server_default=sa.text("'{}'")))
     op.create_table(
         "aliases",
         sa.Column("project_id", sa.String(), nullable=False),
@@ -82,6 +84,7 @@ def downgrade() -> None:
     op.drop_table("usage")
     op.drop_index(op.f("ix_aliases_model_id"), "aliases")
     op.drop_table("aliases")
+    op.drop_column("workers", "counts")
     for table, name in SIZES:
         op.drop_index(op.f(f"ix_{table}_project_id_{name}"), table)
     for table, name in (("jobs", "multiply_adds"), *SIZES[1:]):

@@ -1,7 +1,7 @@
 """The queue: one claim transaction, leases on the database's clock, a fence that grows with each claim."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -29,10 +29,14 @@ STOP_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to write for a job, as long as ``fence`` is the job's newest."""
+    """The right to write for a job, as long as ``fence`` is the job's newest.
+
+    ``recovered``: another worker had it, and was lost.
+    """
 
     job_id: str
     fence: int
+    recovered: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ _wish = sa.case((_jobs.c.status == State.PAUSING, "pause"), else_=_jobs.c.want).
 BEAT = (
     sa.update(_workers)
     .where(_workers.c.id == sa.bindparam("worker"))
-    .values(seen_at=clock(), busy=sa.bindparam("busy_slots"))
+    .values(seen_at=clock(), busy=sa.bindparam("busy_slots"), counts=sa.bindparam("so_far", type_=sa.JSON()))
 )
 RENEW = (
     sa.update(_jobs)
@@ -140,13 +144,14 @@ def _take(session: Session, worker_id: str, lease_seconds: float, room: dict[str
     if taken is None:
         return None
     entry = Entry("job.started", "A worker has taken the job.")
+    recovered = False
     if taken.fence > 1:
         before = session.scalar(BEFORE, {"job": taken.id, "seq": taken.event_count - 1})
-        asked = before in ("job.queued", "job.resumed")
+        recovered = before not in ("job.queued", "job.resumed")
         message = "A worker goes on with the job, from its last snapshot."
-        entry = Entry("job.started" if asked else "job.recovered", message)
+        entry = Entry("job.recovered" if recovered else "job.started", message)
     events.insert(session, taken.id, taken.event_count, [entry])
-    return Claim(taken.id, taken.fence)
+    return Claim(taken.id, taken.fence, recovered)
 
 
 def heartbeat(
@@ -155,15 +160,19 @@ def heartbeat(
     claims: Sequence[Claim],
     lease_seconds: float,
     described: Mapping[str, object] | None = None,
+    counts: Mapping[str, float] | None = None,
 ) -> dict[str, str]:
     """Renew the leases; return what is wanted of each job that is still ours, by its id.
 
-    ``described`` are the other columns of the worker's row, for when there is none, or none any more.
+    ``described`` are the other columns of the worker's row, for when there is none, or none any more;
+    ``counts`` what the worker has done since it started.
     """
+    so_far = dict(counts or {})
     with database.writing() as session:
-        beat = session.execute(BEAT, {"worker": worker_id, "busy_slots": len(claims)})
+        beat = session.execute(BEAT, {"worker": worker_id, "busy_slots": len(claims), "so_far": so_far})
         if described is not None and not cast("sa.CursorResult[Any]", beat).rowcount:
             row = {"id": worker_id, "busy": len(claims), "draining": False, "seen_at": clock()}
+            row |= {"counts": so_far}
             session.execute(sa.insert(Worker).values(row | {**described}))
         if not claims:
             return {}

@@ -10,7 +10,8 @@ from app.storage.declaring import Owned, Table, of_parent
 
 
 class Worker(Table):
-    """A live supervisor; ``seen_at`` is on the database's clock, in seconds since 1970."""
+    """A live supervisor, and what it has done since it started; ``seen_at`` is on the database's clock, in
+    seconds since 1970."""
 
     __tablename__ = "workers"
 
@@ -20,6 +21,7 @@ class Worker(Table):
     slots: Mapped[int]
     busy: Mapped[int]
     draining: Mapped[bool]
+    counts: Mapped[dict[str, Any]] = mapped_column(server_default=sa.text("'{}'"))
     started_at: Mapped[datetime]
     seen_at: Mapped[float]
 

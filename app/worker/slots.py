@@ -13,6 +13,7 @@ from typing import Any
 from app.jobs.queue import Claim
 from app.worker import trainer
 from app.worker.surroundings import Surroundings
+from app.worker.tally import Tally
 from app.worker.trainer import Wish
 
 GRACE_SECONDS = 0.5
@@ -22,11 +23,15 @@ _spawn = multiprocessing.get_context("spawn")
 
 
 class Slot:
-    """Starts a trainer at once; `assign` gives it work, `ask` tells it to stop."""
+    """Starts a trainer at once; `assign` gives it work, `ask` tells it to stop.
+
+    ``tally`` counts what its trainers do, one after the other.
+    """
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
         self._lock = threading.Lock()
+        self.tally: Tally = _spawn.RawValue(Tally)
         self.claim: Claim | None = None
         self.wish = Wish.GO_ON
         self.kill_at: float | None = None
@@ -36,7 +41,9 @@ class Slot:
         self.connection, theirs = _spawn.Pipe()
         self._shared_wish: Any = _spawn.RawValue("i", Wish.GO_ON)
         self.process: BaseProcess = _spawn.Process(
-            target=trainer.main, args=(theirs, self._shared_wish, self._surroundings), name="trainer"
+            target=trainer.main,
+            args=(theirs, self._shared_wish, self.tally, self._surroundings),
+            name="trainer",
         )
         # Inherited: a Ctrl-C to the group while the trainer still imports would end it with a traceback.
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)

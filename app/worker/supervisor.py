@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -19,7 +20,7 @@ from app.jobs.queue import Claim
 from app.storage.changes import Changes
 from app.storage.columns import now
 from app.storage.disk import is_full
-from app.worker import endings
+from app.worker import endings, tally
 from app.worker.slots import Slot
 from app.worker.surroundings import Surroundings
 from app.worker.trainer import Wish
@@ -48,6 +49,7 @@ class Supervisor:
         self.changes = Changes(self.database)
         self.slots = [Slot(surroundings) for _ in range(surroundings.slots)]
         host, pid = socket.gethostname(), os.getpid()
+        self.counts = Counter[str](crashed=0, killed=0, lost=0, recovered=0)
         self.described = {"host": host, "pid": pid, "slots": surroundings.slots, "started_at": now()}
         self.stopping = False
         self.signals = -1
@@ -127,9 +129,12 @@ class Supervisor:
             self._bury(slot, claim)
         elif word == "released" and claim is not None:
             queue.release(self.database, claim, crashed=False)
+        elif word == "lost":
+            self.counts["lost"] += 1
 
     def _bury(self, slot: Slot, claim: Claim | None) -> None:
         log.warning("trainer %s died", slot.process.pid)
+        self.counts["killed" if slot.overdue or slot.struck else "crashed"] += 1
         slot.kill()
         try:
             if claim is not None and slot.wish in STOPS.values():
@@ -162,6 +167,7 @@ class Supervisor:
             lease, most = self.surroundings.lease_seconds, self.surroundings.max_running_jobs
             claims = queue.claim(self.database, self.id, len(idle), lease, most)
             for slot, claim in zip(idle, claims, strict=False):
+                self.counts["recovered"] += claim.recovered
                 slot.assign(claim)
 
     def _claims(self) -> list[Claim]:
@@ -171,7 +177,8 @@ class Supervisor:
         lease = self.surroundings.lease_seconds
         due = time.monotonic() + min(BEAT_SECONDS, lease / BEATS_PER_LEASE)
         sent_at = self.watchdog.beating()
-        wanted = queue.heartbeat(self.database, self.id, self._claims(), lease, self.described)
+        counts = {**tally.total(slot.tally for slot in self.slots), **self.counts}
+        wanted = queue.heartbeat(self.database, self.id, self._claims(), lease, self.described, counts)
         self.watchdog.beaten(sent_at)
         if self.in_doubt:  # an answer was lost: the database may know of claims that we do not
             queue.give_back_strays(self.database, self.id, self._claims())

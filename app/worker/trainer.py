@@ -27,6 +27,7 @@ from app.storage.disk import is_full
 from app.worker.journal import Journal
 from app.worker.material import Materials, Run
 from app.worker.surroundings import Surroundings, die_with_parent, limit_memory
+from app.worker.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ WISHES = tuple(Wish)
 """By value: a trainer looks after each epoch, and making a member anew takes a microsecond."""
 
 
-def main(connection: Connection, wish: Any, surroundings: Surroundings) -> None:
+def main(connection: Connection, wish: Any, tally: Tally, surroundings: Surroundings) -> None:
     """The life of a trainer process: it obeys its pipe, and dies with its supervisor."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C to the group must not cost the snapshot
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -68,7 +69,7 @@ def main(connection: Connection, wish: Any, surroundings: Surroundings) -> None:
         connection.send("ready")
         while True:
             claim: Claim = connection.recv()
-            trainer = Trainer(database, blobs, claim, surroundings, lambda: WISHES[wish.value])
+            trainer = Trainer(database, blobs, claim, surroundings, lambda: WISHES[wish.value], tally)
             connection.send(trainer.run(materials))
 
 
@@ -82,6 +83,7 @@ class Trainer:
         claim: Claim,
         surroundings: Surroundings,
         wish: Callable[[], Wish],
+        tally: Tally | None = None,
     ) -> None:
         self.database = database
         self.blobs = blobs
@@ -91,7 +93,8 @@ class Trainer:
         self.disk = surroundings.disk()
         self.memory_bytes = surroundings.memory_bytes
         self.wish = wish
-        self.journal = Journal(database, blobs, claim, self.patience)
+        self.tally = tally or Tally()
+        self.journal = Journal(database, blobs, claim, self.patience, self.tally)
         self.epochs = 0  # in the job's history, written or about to be
         self.snapshot_cost = 0.0
 
@@ -138,7 +141,7 @@ class Trainer:
         return self._fail("internal_error", "The trainer met an unexpected condition.")
 
     def _train(self, run: Run) -> str:
-        self.epochs = run.epochs_recorded()
+        self.epochs = self.journal.recorded = run.epochs_recorded()
         self.journal.facts = run.facts()
         if run.moved:
             self._say_that_it_moved(run)
@@ -205,6 +208,7 @@ class Trainer:
             log.warning("job %s waits: there is no room even to say so", self.claim.job_id)
             time.sleep(AWAY_SECONDS)
             return "released"
+        self.tally.held_up += 1
         return "finished"
 
     def _say_that_it_moved(self, run: Run) -> None:
