@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from app import operations
+from app.aliases import router as aliases
 from app.architectures import router as architectures
 from app.datasets import router as datasets
 from app.following import router as following
@@ -25,6 +26,7 @@ ROUTERS = (
     models.routes,
     models.metadata_routes,
     models.reading_routes,
+    aliases.routes,
     webhooks.routes,
     keys.routes,
     keys.project_routes,

@@ -21,7 +21,7 @@ LAYERS = (
     ("lessons", "sweeps", "predictions", "following", "provenance", "webhooks", "housekeeping"),
     ("jobs",),
     ("models",),
-    ("architectures", "datasets"),
+    ("aliases", "architectures", "datasets"),
     ("keys",),
     ("storage", "engine"),
     ("validation", "schemas", "strict_json"),

@@ -183,5 +183,12 @@ def _models(ask: Documented, model: str, predicted: Json, traced: Json, row: Jso
     ask("POST", f"{path}/predict", json=predicted)
     ask("POST", f"{path}/predict", json={"rows": [{**row, "never": 1}]})
     ask("PATCH", path, json={"name": "best"})
+    for _ in range(2):
+        ask("PUT", "/v1/aliases/best", json={"model_id": model})
+    ask("PUT", "/v1/aliases/b_st", json={"model_id": model})
+    ask("GET", "/v1/aliases")
+    ask("GET", "/v1/aliases/best")
+    ask("DELETE", path)
+    ask("DELETE", "/v1/aliases/best")
     ask("DELETE", path)
     ask("GET", path)

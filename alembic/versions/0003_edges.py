@@ -19,6 +19,12 @@ KEPT = """UPDATE jobs SET kept_bytes = coalesce((
 TAKEN = """UPDATE models SET size_bytes = coalesce((
     SELECT size FROM blobs WHERE sha256 = models.parameters), 0)"""
 
+_BYTEWISE = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+REQUESTED = {
+    "sqlite": "json_extract(requested, '$.initial_model_id')",
+    "postgresql": "requested ->> 'initial_model_id'",
+}
+
 
 def upgrade() -> None:
     for name in QUOTAS:
@@ -31,10 +37,13 @@ def upgrade() -> None:
     for table, name in SIZES:
         op.create_index(op.f(f"ix_{table}_project_id_{name}"), table, ["project_id", name])
     op.add_column("workers", sa.Column("counts", sa.JSON(), nullable=False, server_default=sa.text("'{}'")))
+    op.add_column("jobs", sa.Column("initial_model_id", sa.String(), nullable=True))
+    requested = REQUESTED[op.get_bind().dialect.name]
+    op.execute(f"UPDATE jobs SET initial_model_id = {requested}")  # noqa: S608
     op.create_table(
         "aliases",
         sa.Column("project_id", sa.String(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("name", _BYTEWISE, nullable=False),
         sa.Column("model_id", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_by", sa.String(), nullable=False),
@@ -89,6 +98,7 @@ def downgrade() -> None:
         op.drop_index(op.f(f"ix_{table}_project_id_{name}"), table)
     for table, name in (("jobs", "multiply_adds"), *SIZES[1:]):
         op.drop_column(table, name)
+    op.drop_column("jobs", "initial_model_id")
     op.drop_column("datasets", "shared")
     for name in QUOTAS:
         op.drop_column("projects", name)

@@ -166,6 +166,10 @@ class JobAnswer(Answer):
     training: Annotated[dict[str, Any], Shape(ResolvedTraining)] = Field(
         description="How it trains; resolved."
     )
+    initial_model_id: str | None = Field(
+        description="The model that it starts from: its id, also where an alias was asked for.",
+        examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
+    )
     requested: dict[str, Any] = Field(
         description="The body that was sent; long arrays of numbers as their shape and SHA-256.",
         examples=[{"dataset_id": "ds_0n5c1k4v8d2s6m9q3x7z1b5f", "target": "species"}],

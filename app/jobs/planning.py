@@ -55,6 +55,7 @@ def plan(
         "features": resolved.features,
         "architecture": resolved.architecture,
         "training": training,
+        "initial_model_id": resolved.initial_model_id,
         "rows": {name: getattr(resolved.rows, name) for name in ("train", "validation", "test")},
         "parameters": network.parameter_count,
         "multiply_adds": {"epoch": epoch, "total": epoch * epochs},

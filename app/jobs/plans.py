@@ -79,6 +79,10 @@ class PlanAnswer(Answer):
     training: Annotated[dict[str, Any], Shape(ResolvedTraining)] = Field(
         description="How it would train; resolved."
     )
+    initial_model_id: str | None = Field(
+        description="The model that it would start from: its id, also where an alias was asked for.",
+        examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
+    )
     rows: Annotated[dict[str, int], Shape(PlannedRows)] = Field(description="Rows of each part of the split.")
     parameters: int = Field(description="Weights and biases of the network.", examples=[739])
     multiply_adds: Annotated[dict[str, int], Shape(MultiplyAdds)] = Field(

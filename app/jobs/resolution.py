@@ -21,7 +21,10 @@ AUTO_LAYERS = [HiddenLayer(units=32, activation="relu"), HiddenLayer(units=16, a
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A job with nothing left to choose. ``architecture`` has ``inputs`` s_1 and ``output.units`` s_n."""
+    """A job with nothing left to choose. ``architecture`` has ``inputs`` s_1 and ``output.units`` s_n.
+
+    ``initial_model_id`` is the id of the model that it starts from, where an alias may have been asked for.
+    """
 
     task: str
     target: list[str]
@@ -31,6 +34,7 @@ class Resolved:
     warnings: list[dict[str, Any]]
     rows: Load
     need: Need
+    initial_model_id: str | None = None
 
 
 def resolve(

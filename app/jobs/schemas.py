@@ -221,8 +221,8 @@ class JobCreate(Request):
     )
     initial_model_id: Reference | None = Field(
         None,
-        description="A model of this project to start from: its parameters, and with the architecture auto "
-        "its layers too. Features and targets are encoded anew.",
+        description="A model of this project to start from, or an alias: its parameters, and with the "
+        "architecture auto its layers too. Features and targets are encoded anew.",
         examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
     )
     priority: Priority = Field(0, description="Higher runs first.", examples=[10])

@@ -75,6 +75,7 @@ def answer(session: Session, job: Job, max_running: int | None) -> dict[str, Any
         "architecture_id": job.architecture_id,
         "architecture": job.architecture,
         "training": training,
+        "initial_model_id": job.initial_model_id,
         "requested": job.requested,
         "fingerprint": job.fingerprint,
         "priority": job.priority,

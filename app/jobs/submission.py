@@ -1,7 +1,7 @@
 """Submitting a job: resolved, checked against all that it needs, and queued."""
 
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
 from sqlalchemy.orm import Session
@@ -22,12 +22,12 @@ from app.jobs.service import answer
 from app.jobs.states import State
 from app.keys.idempotency import Answered, Once
 from app.keys.service import Principal
+from app.models import service as models
 from app.settings import Settings
-from app.storage import lookup
 from app.storage.blobs import Blobs
 from app.storage.columns import new_id, now, to_json
 from app.storage.database import Database
-from app.storage.tables import Job, Model
+from app.storage.tables import Job
 
 MOST_ARRAY_ITEMS = 64
 SPLIT_ROWS = 200_000
@@ -50,7 +50,7 @@ def create(
     """
     with database.reading() as session:
         resolved = resolved_of(session, database, blobs, settings, principal, asked)
-    layers, model_id = asked.initial_parameters, asked.initial_model_id
+    layers, model_id = asked.initial_parameters, resolved.initial_model_id
     initial = None if layers is None else starts.sent(blobs, layers, resolved)
     moment = now()
     job_id = new_id("job")
@@ -62,7 +62,7 @@ def create(
             start = initial.sha256
         elif model_id is not None:
             # The model is locked, so its bytes stay until this job names them too, and then for its sake.
-            model = lookup.get(session, Model, principal.project_id, model_id, "initial_model_id", lock=True)
+            model = models.get(session, principal, model_id, param="initial_model_id", lock=True)
             start = model.parameters
         row = {
             "id": job_id,
@@ -81,6 +81,7 @@ def create(
             "training": resolved.training,
             "requested": _abridged(sent),
             "initial_parameters": start,
+            "initial_model_id": model_id,
             "warnings": resolved.warnings,
             "memory_bytes": resolved.need.total,
             "status": State.QUEUED,
@@ -118,7 +119,7 @@ def resolved_of(
     if asked.initial_model_id is not None:
         if asked.initial_parameters is not None:
             _refuse("initial_model_id", "Give initial_parameters or an initial_model_id, not both.")
-        model = lookup.get(session, Model, principal.project_id, asked.initial_model_id, "initial_model_id")
+        model = models.get(session, principal, asked.initial_model_id, param="initial_model_id")
     spec = asked.architecture if isinstance(asked.architecture, ArchitectureSpec) else None
     if asked.architecture_id is not None:
         if spec is not None:
@@ -147,6 +148,7 @@ def resolved_of(
             _, classes = class_codes(table().columns[resolved.target[0]])
         found = starts.differences(model, resolved, dataset.columns, classes)
         resolved.warnings.extend(asdict(each) for each in found)
+        return replace(resolved, initial_model_id=model.id)
     return resolved
 
 

@@ -23,7 +23,12 @@ metadata_routes = router("/v1/models", "models", role="predict")
 reading_routes = router("/v1/models", "models", role="read")
 
 ModelId = Annotated[
-    str, Path(max_length=64, description="The model's id.", examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"])
+    str,
+    Path(
+        max_length=64,
+        description="The model's id, or an alias of it.",
+        examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
+    ),
 ]
 
 
@@ -53,7 +58,7 @@ def listing(
         window = Window(window.limit, window.after, window.order, equal, window.labels)
     with state.database.reading() as session:
         rows, more = page(session, Model, principal.project_id, window)
-        return listed([service.answer(row) for row in rows], more)
+        return listed(service.answers(session, rows), more)
 
 
 @metadata_routes.get(
@@ -62,7 +67,7 @@ def listing(
 def read(model_id: ModelId, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """Its inputs, outputs, classes, metrics and the hash of its parameters."""
     with state.database.reading() as session:
-        return service.answer(service.get(session, principal, model_id))
+        return service.answer(session, service.get(session, principal, model_id))
 
 
 @routes.patch(
@@ -76,11 +81,15 @@ def change(model_id: ModelId, body: Renamed, state: StateDep, principal: Princip
     with state.database.writing() as session:
         row = service.get(session, principal, model_id, lock=True)
         rename(row, body)
-        return service.answer(row)
+        return service.answer(session, row)
 
 
 @routes.delete(
-    "/{model_id}", status_code=204, summary="Delete a model", response_description="It is deleted."
+    "/{model_id}",
+    status_code=204,
+    summary="Delete a model",
+    response_description="It is deleted.",
+    responses={409: refused("It has aliases; the problem names them.")},
 )
 def delete(model_id: ModelId, state: StateDep, principal: PrincipalDep) -> None:
     """Predictions stop within a second."""

@@ -52,6 +52,7 @@ class ModelAnswer(Answer):
     created_by: CreatedBy
     name: OwnName
     metadata: OwnNotes
+    aliases: list[str] = Field(description="The names that stand for it, in order.", examples=[["champion"]])
     job_id: str = Field(description="The job that made it.", examples=["job_0n5c1k4v8d2s6m9q3x7z1b5f"])
     epoch: int = Field(description="The epoch whose parameters these are.", examples=[37])
     dataset_id: str = Field(

@@ -1,6 +1,7 @@
 """Models as clients see them: description, parameters, evaluation, trace, deletion."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from app.aliases import service as aliases
 from app.datasets import content
 from app.datasets import service as datasets
 from app.datasets.encoding import Encoding
@@ -37,6 +39,8 @@ EQUATIONS = {
     "update.parameters.b": "(8)",
 }
 
+MOST_TOLD = 10
+"""Aliases that a refusal names."""
 
 _EXTENSIONS = {
     "cross_entropy": {"cost.examples": "-sum y ln a, in place of (5)"},
@@ -51,13 +55,22 @@ _EXTENSIONS = {
 }
 
 
-def get(session: Session, principal: Principal, model_id: str, *, lock: bool = False) -> Model:
-    return lookup.get(session, Model, principal.project_id, model_id, "model_id", lock=lock)
+def get(
+    session: Session, principal: Principal, reference: str, *, param: str = "model_id", lock: bool = False
+) -> Model:
+    """The model of that id, or that the alias stands for. Raises NotFound naming ``param``."""
+    model_id = aliases.meant(principal.project_id, reference)
+    return lookup.get(session, Model, principal.project_id, model_id, param, lock=lock)
 
 
 def delete(session: Session, blobs: Blobs, principal: Principal, model_id: str) -> None:
-    """Delete a model; the job that made it stays, and names it no more."""
+    """Delete a model; the job that made it stays, and names it no more. Raises Conflict if it has aliases."""
     model = get(session, principal, model_id, lock=True)
+    if names := aliases.names_of(session, model.project_id, [model.id]).get(model.id):
+        told = ", ".join(f"'{each}'" for each in names[:MOST_TOLD])
+        more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
+        message = f"The model has the aliases {told}{more}. Delete them first, or set them to another model."
+        raise Conflict(message, allowed=("read",))
     job = session.get(Job, model.job_id)
     if job is not None and job.model_id == model.id:
         job.model_id = None
@@ -66,8 +79,20 @@ def delete(session: Session, blobs: Blobs, principal: Principal, model_id: str) 
     blobs.release(session, model.parameters)
 
 
-def answer(model: Model) -> dict[str, Any]:
+def answers(session: Session, rows: Sequence[Model]) -> list[dict[str, Any]]:
+    """Models of one project as clients see them."""
+    if not rows:
+        return []
+    named = aliases.names_of(session, rows[0].project_id, [row.id for row in rows])
+    return [_answer(row, named.get(row.id, [])) for row in rows]
+
+
+def answer(session: Session, model: Model) -> dict[str, Any]:
     """The model as clients see it."""
+    return answers(session, [model])[0]
+
+
+def _answer(model: Model, names: list[str]) -> dict[str, Any]:
     encoding = Encoding.from_json(model.encoding)
     return {
         "id": model.id,
@@ -75,6 +100,7 @@ def answer(model: Model) -> dict[str, Any]:
         "created_by": model.created_by,
         "name": model.name,
         "metadata": model.labels,
+        "aliases": names,
         "job_id": model.job_id,
         "epoch": model.epoch,
         "dataset_id": model.dataset_id,

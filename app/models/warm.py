@@ -1,5 +1,6 @@
 """Loaded models, kept in memory: a prediction reads no database but once a second."""
 
+import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from starlette.concurrency import run_in_threadpool
 
+from app.aliases import service as aliases
 from app.architectures.network import to_engine
 from app.datasets.encoding import Encoding
 from app.engine import Architecture, Parameters
@@ -20,6 +22,10 @@ from app.storage.tables import Model
 
 FRESH_SECONDS = 1.0
 MEMORY_BYTES = 512 * 2**20
+MOST_SEEN = 10_000
+"""Ids and aliases that are remembered."""
+
+UNSEEN = (0.0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,42 +50,49 @@ class WarmModels:
         self._blobs = blobs
         self._memory_bytes = memory_bytes
         self._kept: OrderedDict[tuple[str, str], Loaded] = OrderedDict()
-        self._fresh_until: dict[tuple[str, str], float] = {}
+        self._seen: dict[tuple[str, str], tuple[float, str]] = {}
+        self._changing = threading.Lock()
 
-    async def get(self, principal: Principal, model_id: str) -> Loaded:
-        """The model, from memory when it was seen within a second. Raises NotFound."""
-        key = (principal.project_id, model_id)
-        if self._fresh_until.get(key, 0.0) > time.monotonic():
-            return self._kept[key]
-        return await run_in_threadpool(self.load, principal, model_id)
+    async def get(self, principal: Principal, reference: str) -> Loaded:
+        """The model of that id or alias, from memory when it was seen within a second. Raises NotFound."""
+        until, model_id = self._seen.get((principal.project_id, reference), UNSEEN)
+        if until > time.monotonic():
+            kept = self._kept.get((principal.project_id, model_id))
+            if kept is not None:
+                return kept
+        return await run_in_threadpool(self.load, principal, reference)
 
-    def load(self, principal: Principal, model_id: str) -> Loaded:
-        """The model, after a look at whether it is still there. Raises NotFound."""
-        key = (principal.project_id, model_id)
-        kept = self._kept.get(key)
+    def load(self, principal: Principal, reference: str) -> Loaded:
+        """The model, after a look at whether it, or the alias, is still there. Raises NotFound."""
+        project_id = principal.project_id
+        meant = aliases.meant(project_id, reference)
+        there = sa.select(Model.id).where(Model.id == meant, Model.project_id == project_id)
         with self._database.reading() as session:
+            model_id = session.scalar(there)
+            kept = None if model_id is None else self._kept.get((project_id, model_id))
             if kept is None:
-                row = lookup.get(session, Model, principal.project_id, model_id, "model_id")
+                self._forget(project_id, reference)
+                row = lookup.get(session, Model, project_id, meant, "model_id")
                 kept = _loaded(row, self._blobs.read(session, row.parameters))
-            elif session.scalar(sa.select(sa.exists().where(Model.id == model_id))) is not True:
-                self._forget(key)
-                lookup.get(session, Model, principal.project_id, model_id, "model_id")
-        self._keep(key, kept)
+        self._keep(project_id, reference, kept)
         return kept
 
-    def _keep(self, key: tuple[str, str], model: Loaded) -> None:
-        self._kept[key] = model
-        self._kept.move_to_end(key)
-        self._fresh_until[key] = time.monotonic() + FRESH_SECONDS
-        while len(self._kept) > 1 and self._size() > self._memory_bytes:
-            self._forget(next(iter(self._kept)))
+    def _keep(self, project_id: str, reference: str, model: Loaded) -> None:
+        with self._changing:
+            self._kept[project_id, model.id] = model
+            self._kept.move_to_end((project_id, model.id))
+            while len(self._kept) > 1 and self._size() > self._memory_bytes:
+                self._kept.popitem(last=False)
+            if len(self._seen) >= MOST_SEEN:
+                self._seen.clear()
+            self._seen[project_id, reference] = (time.monotonic() + FRESH_SECONDS, model.id)
+
+    def _forget(self, project_id: str, model_id: str) -> None:
+        with self._changing:
+            self._kept.pop((project_id, model_id), None)
 
     def _size(self) -> int:
-        return sum(each.parameters.flat.nbytes for each in list(self._kept.values()))
-
-    def _forget(self, key: tuple[str, str]) -> None:
-        self._fresh_until.pop(key, None)
-        self._kept.pop(key, None)
+        return sum(each.parameters.flat.nbytes for each in self._kept.values())
 
 
 def _loaded(row: Model, content: bytes) -> Loaded:

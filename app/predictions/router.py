@@ -45,7 +45,7 @@ _body = TypeAdapter(PredictRequest)
                 "name": "model_id",
                 "in": "path",
                 "required": True,
-                "description": "The model's id.",
+                "description": "The model's id, or an alias of it.",
                 "schema": {
                     "type": "string",
                     "maxLength": 64,

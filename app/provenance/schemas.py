@@ -111,6 +111,10 @@ class ManifestAnswer(Answer):
         description="How it trains; resolved."
     )
     seed: int = Field(description="Decides split, first weights and shuffling.", examples=[0])
+    initial_model_id: str | None = Field(
+        description="The model that it began with, which may be deleted; null: none.",
+        examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
+    )
     initial_parameters_sha256: str | None = Field(
         description="SHA-256 of the parameters that it began with, as a safetensors file; null: those that "
         "the seed draws.",

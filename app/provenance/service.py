@@ -58,6 +58,7 @@ def manifest(session: Session, job: Job) -> dict[str, Any]:
         "architecture": job.architecture,
         "training": job.training,
         "seed": job.training["seed"],
+        "initial_model_id": job.initial_model_id,
         "initial_parameters_sha256": job.initial_parameters,
         "versions": _versions(job),
         "fingerprint": job.fingerprint,

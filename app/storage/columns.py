@@ -14,6 +14,10 @@ from sqlalchemy.sql.functions import FunctionElement
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
+BYTEWISE = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+"""Text that sorts by code points on every database, whatever the language of its server."""
+
+
 class UtcDateTime(sa.TypeDecorator[datetime]):
     """An aware UTC datetime; SQLite, which keeps no zone, stores it as UTC."""
 

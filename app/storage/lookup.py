@@ -11,7 +11,13 @@ Row = TypeVar("Row", bound=Any)
 
 
 def get(
-    session: Session, table: type[Row], project_id: str, object_id: str, param: str, *, lock: bool = False
+    session: Session,
+    table: type[Row],
+    project_id: str,
+    object_id: str | sa.ScalarSelect[str],
+    param: str,
+    *,
+    lock: bool = False,
 ) -> Row:
     """The row, locked until the transaction ends if asked for. Raises NotFound naming ``param``."""
     statement = sa.select(table).where(table.id == object_id, table.project_id == project_id)

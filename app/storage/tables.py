@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.storage.columns import BYTEWISE
 from app.storage.declaring import Owned, Table, blob_reference, of_parent, project_reference
 from app.storage.service_tables import AuditEntry as AuditEntry
 from app.storage.service_tables import IdempotencyKey as IdempotencyKey
@@ -117,6 +118,7 @@ class Job(Owned, Table):
     training: Mapped[dict[str, Any]]
     requested: Mapped[dict[str, Any]]
     initial_parameters: Mapped[str | None] = mapped_column(sa.ForeignKey("blobs.sha256"), index=True)
+    initial_model_id: Mapped[str | None]
     warnings: Mapped[list[Any]]
 
     status: Mapped[str]
@@ -227,7 +229,7 @@ class Alias(Table):
     __tablename__ = "aliases"
 
     project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
-    name: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(BYTEWISE, primary_key=True)
     model_id: Mapped[str] = mapped_column(sa.ForeignKey("models.id"), index=True)
     created_at: Mapped[datetime]
     created_by: Mapped[str]
