@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import app
-from app import openapi, problems, routes
+from app import logs, openapi, problems, routes
 from app.datasets.jail import Jail, Limits
 from app.datasets.service import Uploads
 from app.dependencies import State
@@ -15,6 +15,7 @@ from app.gate import OPEN_PATHS, Gate
 from app.keys import service as keys
 from app.models.warm import WarmModels
 from app.predictions.schemas import PredictRequest
+from app.request_log import RequestLog
 from app.settings import Settings
 from app.storage import migration
 from app.storage.blobs import Blobs
@@ -49,6 +50,9 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     problems.install(application)
     routes.include(application, settings)
     application.add_middleware(Gate, authenticator=state.authenticator, settings=settings)
+    application.add_middleware(
+        RequestLog, lines=settings.log_requests, as_text=logs.is_text(settings.log_format)
+    )
     openapi.complete(application.openapi(), OPEN_PATHS, PredictRequest)
     return application
 

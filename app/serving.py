@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import logging
 import os
 import signal
 import socket
@@ -13,6 +12,7 @@ from types import FrameType
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app import logs
 from app.dependencies import State
 from app.housekeeping import Housekeeping
 from app.keeper import Keeper
@@ -22,8 +22,6 @@ from app.storage.database import Database
 from app.webhooks.process import EmbeddedSender, Sending
 from app.worker.process import EmbeddedWorker
 from app.worker.surroundings import Surroundings
-
-log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 8.0
 HOUSEKEEPING_SECONDS = 600.0
@@ -47,12 +45,14 @@ def surroundings(settings: Settings) -> Surroundings:
         memory_bytes=settings.memory_of_a_job,
         trainer_nice=settings.trainer_nice,
         max_running_jobs=settings.max_running_jobs,
+        log_format=settings.log_format,
     )
 
 
 def sending(settings: Settings) -> Sending:
     """The part of the settings that the webhooks' sender needs."""
-    return Sending(settings.url, settings.webhook_private, settings.webhook_retry_seconds)
+    private, pause = settings.webhook_private, settings.webhook_retry_seconds
+    return Sending(settings.url, private, pause, settings.log_format)
 
 
 def check_exposure(settings: Settings) -> None:
@@ -105,6 +105,7 @@ class Server(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish requests, hand jobs back, and return."""
     check_exposure(settings)
+    logs.configure(settings.log_format, "api")
     os.umask(0o077)  # what we write is for us alone, also in a directory that others made
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.url)
@@ -115,7 +116,7 @@ def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         access_log=False,
-        log_level="warning",
+        log_config=None,
         http=Protocol,
         lifespan="on",
         ws="none",

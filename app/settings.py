@@ -4,7 +4,7 @@ import contextlib
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     trainer_nice: int = Field(
         10, ge=0, le=19, description="By how much trainers yield to the API; 0: every process is equal."
     )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="Log lines as json or text; auto is text on a terminal, else json."
+    )
+    log_requests: bool = Field(True, description="Log a line for each request.")
     shutdown_seconds: float = Field(
         5.0, gt=0, le=60, description="How long open requests may go on after SIGTERM."
     )

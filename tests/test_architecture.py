@@ -15,7 +15,7 @@ APP = Path(__file__).parents[1] / "app"
 LAYERS = (
     ("cli",),
     ("main", "commands", "serving"),
-    ("routes", "gate", "problems"),
+    ("routes", "gate", "problems", "request_log"),
     ("worker", "operations", "*.router"),
     ("dependencies", "openapi"),
     ("lessons", "sweeps", "predictions", "following", "provenance", "webhooks", "housekeeping"),
@@ -26,7 +26,7 @@ LAYERS = (
     ("storage", "engine"),
     ("validation", "schemas", "strict_json"),
     ("vocabulary",),
-    ("errors", "settings", "keeper", ""),
+    ("errors", "settings", "keeper", "logs", ""),
 )
 """From the top down. A part may import those below it, and itself; ``""`` is ``app/__init__.py``."""
 
@@ -45,7 +45,7 @@ NOT_FOR_THE_API = {("serving", "worker"), ("cli", "worker"), ("commands", "worke
 FRAMEWORK = {"main", "routes", "problems", "dependencies", "operations", "*.router"}
 ALLOWED: dict[str, set[str]] = {
     "fastapi": FRAMEWORK,
-    "starlette": FRAMEWORK | {"gate", "models.warm", "following.stream"},
+    "starlette": FRAMEWORK | {"gate", "request_log", "models.warm", "following.stream"},
     "uvicorn": {"serving"},
     "typer": {"cli", "commands"},
     "polars": {"datasets"},
@@ -189,7 +189,7 @@ def test_the_engine_knows_only_numpy() -> None:
 
 def test_a_trainer_starts_without_the_web() -> None:
     unwanted = {"fastapi", "starlette", "pydantic", "polars", "uvicorn", "alembic", "httpx", "typer"}
-    script = "import app.worker.trainer, sys; print('\\n'.join(sys.modules))"
+    script = "import app.worker.life, sys; print('\\n'.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert unwanted & set(loaded.stdout.split()) == set()
 

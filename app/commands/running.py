@@ -1,6 +1,5 @@
 """serve, worker, webhooks: processes that run until they are told to stop."""
 
-import logging
 from typing import Annotated
 
 import typer
@@ -24,8 +23,6 @@ def serve(
     """Run the API and its workers."""
     from app import serving
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = settings_of(
         host=host,
         port=port,

@@ -11,11 +11,11 @@ import re
 import resource
 import sys
 import threading
-import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from app import logs
 from app.datasets import parsing
 from app.errors import InvalidDataset, TooLarge
 
@@ -52,7 +52,7 @@ def _answer(request: dict[str, Any]) -> dict[str, object]:
                 return {"exhausted": "space"}
             case errno.ENOSPC | errno.EDQUOT:
                 return {"full": True}
-        return {"crashed": "".join(traceback.format_exception(error, limit=-8))[-4000:]}
+        return {"crashed": logs.traceback_of(error)}
 
 
 def _os_error(error: Exception) -> int | None:

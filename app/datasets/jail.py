@@ -205,7 +205,7 @@ def _read_answer(answer: bytes | None) -> dict[str, Any]:
     if "full" in said:
         raise OSError(errno.ENOSPC, "no space left to write what was parsed")
     if "crashed" in said:
-        logger.error("parsing failed unexpectedly\n%s", said["crashed"])
+        logger.error("parsing failed unexpectedly", extra={"traceback": said["crashed"]})
         raise InvalidDataset(None, Fault("file", "unreadable_file", "The file could not be read."))
     family: type[ChainruleError] = TooLarge if said["refused"] == TooLarge.code else InvalidDataset
     raise family(said["detail"], *(Fault(**fault) for fault in said["faults"]))

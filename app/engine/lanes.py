@@ -7,12 +7,12 @@ by looking at counters in it. That relies on processors which show one core's wr
 elsewhere, and where there is no fork, one lane plays every leaf, with the same result.
 """
 
+import logging
 import os
 import platform
 import signal
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from app.engine.memory import shared_zeros
+
+log = logging.getLogger(__name__)
 
 LINE = 8
 """Integers to a cache line: each lane's counter has one of its own."""
@@ -129,6 +131,6 @@ class Lanes:
                 self.barrier()
         except BaseException:
             with suppress(Exception):
-                traceback.print_exc()
+                log.exception("a lane ended")
         finally:
             os._exit(code)

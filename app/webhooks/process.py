@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 
+from app import logs
 from app.keeper import Keeper
 from app.storage.changes import Changes
 from app.storage.database import Database
@@ -29,6 +30,7 @@ class Sending:
     url: str
     private: bool
     first_pause: float
+    log_format: str = "auto"
 
 
 def command(manner: str) -> list[str]:
@@ -56,10 +58,9 @@ class EmbeddedSender(Keeper):
 
 def main() -> None:
     """Send until SIGTERM or SIGINT, or until the parent has gone when it is ``serve``'s own."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     embedded = sys.argv[1] == EMBEDDED
     sending = Sending(**json.loads(os.environ.pop(DESCRIBED)))
+    logs.configure(sending.log_format, "webhooks")
     stopping = False
 
     def stop(*_: object) -> None:

@@ -60,7 +60,7 @@ def _model(database: Database, blobs: Blobs, job: Job, stored: Snapshot) -> Trai
                 continue
             if full and job.status == State.CANCELLING:
                 raise
-            log.exception("job %s stops without a model", job.id)
+            log.exception("job %s stops without a model", job.id, extra={"job_id": job.id})
             return None
 
 

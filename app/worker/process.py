@@ -2,13 +2,13 @@
 
 import contextlib
 import json
-import logging
 import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from app import logs
 from app.jobs import queue
 from app.keeper import Keeper
 from app.storage.columns import new_id
@@ -24,11 +24,11 @@ def main() -> None:
     """Supervise in the surroundings that `command` describes."""
     from app.worker.supervisor import Supervisor
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     worker_id, manner = sys.argv[1:]
     values = json.loads(os.environ.pop(SURROUNDINGS))
     values["data_dir"] = Path(values["data_dir"])
     surroundings = Surroundings(**values)
+    logs.configure(surroundings.log_format, "supervisor", worker_id)
     if manner == ALONE:
         _keep_house(surroundings)
     Supervisor(worker_id, surroundings, 0 if manner == EMBEDDED else None).run()

@@ -1,6 +1,7 @@
 """One slot of a supervisor: a warm trainer process and the claim that it is working on."""
 
 import contextlib
+import json
 import multiprocessing
 import os
 import signal
@@ -11,7 +12,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from app.jobs.queue import Claim
-from app.worker import trainer
+from app.worker import life
 from app.worker.surroundings import Surroundings
 from app.worker.tally import Tally
 from app.worker.trainer import Wish
@@ -28,8 +29,9 @@ class Slot:
     ``tally`` counts what its trainers do, one after the other.
     """
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, worker_id: str) -> None:
         self._surroundings = surroundings
+        self._worker_id = worker_id
         self._lock = threading.Lock()
         self.tally: Tally = _spawn.RawValue(Tally)
         self.claim: Claim | None = None
@@ -41,8 +43,8 @@ class Slot:
         self.connection, theirs = _spawn.Pipe()
         self._shared_wish: Any = _spawn.RawValue("i", Wish.GO_ON)
         self.process: BaseProcess = _spawn.Process(
-            target=trainer.main,
-            args=(theirs, self._shared_wish, self.tally, self._surroundings),
+            target=life.main,
+            args=(theirs, self._shared_wish, self.tally, self._surroundings, self._worker_id),
             name="trainer",
         )
         # Inherited: a Ctrl-C to the group while the trainer still imports would end it with a traceback.
@@ -65,7 +67,7 @@ class Slot:
         self.wish, self.kill_at = Wish.GO_ON, None
         self._shared_wish.value = Wish.GO_ON
         self.claim = claim
-        self.connection.send(claim)
+        self.connection.send_bytes(json.dumps([claim.job_id, claim.fence]).encode())
 
     def ask(self, wish: Wish, grace_seconds: float = GRACE_SECONDS) -> None:
         """Tell the trainer to stop, once; `overdue` says when it did not listen."""
@@ -81,7 +83,7 @@ class Slot:
     def receive(self) -> str | None:
         """The trainer's word on its claim; None when it has died."""
         try:
-            word: str = self.connection.recv()
+            word = self.connection.recv_bytes().decode()
         except (EOFError, OSError):
             return None
         if word == "ready":

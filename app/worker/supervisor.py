@@ -47,7 +47,7 @@ class Supervisor:
         self.blobs = surroundings.blobs(self.database)
         self.disk = surroundings.disk()
         self.changes = Changes(self.database)
-        self.slots = [Slot(surroundings) for _ in range(surroundings.slots)]
+        self.slots = [Slot(surroundings, worker_id) for _ in range(surroundings.slots)]
         host, pid = socket.gethostname(), os.getpid()
         self.counts = Counter[str](crashed=0, killed=0, lost=0, recovered=0)
         self.described = {"host": host, "pid": pid, "slots": surroundings.slots, "started_at": now()}
@@ -133,9 +133,10 @@ class Supervisor:
             self.counts["lost"] += 1
 
     def _bury(self, slot: Slot, claim: Claim | None) -> None:
-        log.warning("trainer %s died", slot.process.pid)
         self.counts["killed" if slot.overdue or slot.struck else "crashed"] += 1
         slot.kill()
+        job = {} if claim is None else {"job_id": claim.job_id}
+        log.warning("trainer %s died: %s", slot.process.pid, slot.process.exitcode, extra=job)
         try:
             if claim is not None and slot.wish in STOPS.values():
                 endings.stop(self.database, self.blobs, claim, self.surroundings.lease_seconds)

@@ -30,6 +30,7 @@ class Surroundings:
     """The most that a job may need; see `limit_memory`."""
     trainer_nice: int = 0
     max_running_jobs: int | None = None
+    log_format: str = "auto"
 
     def database(self) -> Database:
         """For one process of a worker: it must learn of a lost connection while it still has its lease, and

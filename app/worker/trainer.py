@@ -1,14 +1,11 @@
-"""A trainer process: takes one claim after the other and trains each job from where it stands to its end."""
+"""Training one claimed job from where it stands to its end."""
 
 import contextlib
 import errno
 import logging
-import os
-import signal
 import time
 from collections.abc import Callable, Generator
 from enum import IntEnum
-from multiprocessing.connection import Connection
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,7 +23,7 @@ from app.storage.database import Database, is_away
 from app.storage.disk import is_full
 from app.worker.journal import Journal
 from app.worker.material import Materials, Run
-from app.worker.surroundings import Surroundings, die_with_parent, limit_memory
+from app.worker.surroundings import Surroundings, limit_memory
 from app.worker.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -54,23 +51,6 @@ class Wish(IntEnum):
 
 WISHES = tuple(Wish)
 """By value: a trainer looks after each epoch, and making a member anew takes a microsecond."""
-
-
-def main(connection: Connection, wish: Any, tally: Tally, surroundings: Surroundings) -> None:
-    """The life of a trainer process: it obeys its pipe, and dies with its supervisor."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C to the group must not cost the snapshot
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    die_with_parent()
-    os.nice(surroundings.trainer_nice)  # an answer costs a trainer little, and a wait costs a client much
-    database = surroundings.database()
-    blobs = surroundings.blobs(database)
-    materials = Materials(database, blobs, surroundings.cache)
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        connection.send("ready")
-        while True:
-            claim: Claim = connection.recv()
-            trainer = Trainer(database, blobs, claim, surroundings, lambda: WISHES[wish.value], tally)
-            connection.send(trainer.run(materials))
 
 
 class Trainer:

@@ -18,7 +18,8 @@ LEASE = 3.0
 @pytest.fixture
 def slot(tmp_path: Path) -> Iterator[Slot]:
     slot = Slot(
-        Surroundings(f"sqlite:///{tmp_path / 'nothing.sqlite'}", tmp_path, 1, LEASE, 2.0, None, 2**30)
+        Surroundings(f"sqlite:///{tmp_path / 'nothing.sqlite'}", tmp_path, 1, LEASE, 2.0, None, 2**30),
+        "wrk_of_a_test",
     )
     yield slot
     slot.kill()
