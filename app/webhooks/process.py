@@ -35,7 +35,7 @@ class Sending:
 
 def command(manner: str) -> list[str]:
     """The command line of a process that sends."""
-    return [sys.executable, "-m", "app.webhooks", manner]
+    return [sys.executable, "-P", "-m", "app.webhooks", manner]
 
 
 def environment(sending: Sending) -> dict[str, str]:

@@ -45,7 +45,7 @@ def _keep_house(surroundings: Surroundings) -> None:
 
 def command(worker_id: str, manner: str) -> list[str]:
     """The command line of a supervisor."""
-    return [sys.executable, "-m", "app.worker", worker_id, manner]
+    return [sys.executable, "-P", "-m", "app.worker", worker_id, manner]
 
 
 def environment(surroundings: Surroundings) -> dict[str, str]:
