@@ -1,8 +1,10 @@
 """chainrule-server: serve, worker, migrate, keys and so on. Every option is also an environment variable."""
 
+import os
+
 import typer
 
-from app.commands import keys, projects, running, schema
+from app.commands import backups, keys, projects, running, schema
 from app.worker.pinning import pin_blas
 
 pin_blas()  # before NumPy is imported: two BLAS threads round differently than one
@@ -15,11 +17,13 @@ application = typer.Typer(
 )
 application.add_typer(running.application)
 application.add_typer(schema.application)
+application.add_typer(backups.application)
 application.add_typer(keys.application, name="keys")
 application.add_typer(projects.application, name="projects")
 
 
 def main() -> None:
+    os.umask(0o077)  # what we write is for us alone, also in a directory that others made
     application()
 
 

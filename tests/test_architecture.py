@@ -18,7 +18,7 @@ LAYERS = (
     ("routes", "gate", "problems", "request_log"),
     ("worker", "operations", "*.router"),
     ("dependencies", "openapi"),
-    ("lessons", "sweeps", "predictions", "following", "provenance", "webhooks", "housekeeping"),
+    ("lessons", "sweeps", "predictions", "following", "provenance", "webhooks", "housekeeping", "backups"),
     ("jobs",),
     ("models",),
     ("aliases", "architectures", "datasets"),

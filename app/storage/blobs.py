@@ -105,6 +105,13 @@ class Blobs:
             rows.append({"sha256": each.sha256, "size": each.size, "data": data})
         session.execute(INSERT_ON_SQLITE if self.database.is_sqlite else INSERT_ON_POSTGRES, rows)
 
+    def fill(self, session: Session, sha256: str, chunks: Iterable[bytes]) -> None:
+        """Write large bytes, in parts of `CHUNK`, whose row is there: as when a database is restored."""
+        if self.database.is_sqlite:
+            self._write_file(sha256, chunks)
+        else:
+            _write_chunks(session, sha256, chunks)
+
     def parts(self, session: Session, sha256: str) -> Iterator[bytes]:
         """A blob, a few megabytes at a time. Raises Unavailable when it is deleted meanwhile."""
         blob = session.execute(READ, {"sha256": sha256}).one_or_none()

@@ -130,6 +130,11 @@ class Database:
         """SQLite's file."""
         return Path(self.url.database) if self.is_sqlite and self.url.database else None
 
+    @property
+    def wal(self) -> bool:
+        """Whether this SQLite may keep a log, so that nobody who reads makes others wait."""
+        return self.is_sqlite and self._sqlite_module.sqlite_version_info >= SAFE_WAL
+
     def _connect(self, _dialect: object, _record: object, arguments: Any, parameters: Any) -> Any:
         from app.storage.postgres import Connection, resolved
 
@@ -158,12 +163,11 @@ class Database:
             self._clock = host_clock(self.path.with_name(f"{self.path.name}-clock"))
         connection.create_function("chainrule_clock", 0, self._clock)
         connection.isolation_level = None  # BEGIN is ours: see _begin
-        wal = self._sqlite_module.sqlite_version_info >= SAFE_WAL
         connection.execute(f"PRAGMA busy_timeout={int(1000 * BUSY_SECONDS)}")
         if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:  # to say it again would be a commit
             connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # for `shrink`; no effect on existing tables
         for pragma in (
-            f"journal_mode={'WAL' if wal else 'DELETE'}",
+            f"journal_mode={'WAL' if self.wal else 'DELETE'}",
             "synchronous=FULL",  # every 2xx must survive a power cut
             "foreign_keys=ON",
             "trusted_schema=OFF",

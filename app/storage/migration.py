@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from alembic import command
+from app.storage import view
 from app.storage.database import Database
 
 MIGRATION_LOCK = 7412
@@ -35,10 +36,21 @@ def head() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
+@cache
+def revisions() -> frozenset[str]:
+    """All that this code knows."""
+    return frozenset(each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 def current(database: Database) -> str | None:
     """The database's revision; None when it is empty."""
     with database.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return revision_of(connection)
+
+
+def revision_of(connection: sa.Connection) -> str | None:
+    """The revision of the database that it leads to; None when that is empty."""
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def is_current(database: Database) -> bool:
@@ -50,12 +62,12 @@ def is_current(database: Database) -> bool:
             return False
 
 
-def upgrade(database: Database, revision: str = "head") -> None:
-    """Apply what is missing in one transaction; a SQLite file with data is copied first."""
+def upgrade(database: Database, revision: str = "head", *, keep_copy: bool = True) -> None:
+    """Apply what is missing in one transaction; before that, keep a copy of a SQLite file with data."""
     before = current(database)
     if before == (head() if revision == "head" else revision):
         return
-    if database.path is not None and before is not None:
+    if keep_copy and database.path is not None and before is not None:
         _copy(database, database.path.with_suffix(f".before-{head()}.sqlite"))
     _run(database, command.upgrade, revision)
 
@@ -72,9 +84,7 @@ def _run(database: Database, step: Callable[[Config, str], None], revision: str)
 
 
 def _copy(database: Database, destination: Path) -> None:
-    with database.engine.connect() as connection:
-        connection.exec_driver_sql("COMMIT")  # VACUUM INTO runs outside of a transaction
-        partial = destination.with_suffix(".partial")
-        partial.unlink(missing_ok=True)
-        connection.exec_driver_sql("VACUUM INTO ?", (str(partial),))
-        shutil.move(partial, destination)
+    partial = destination.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    view.copy(database, partial)
+    shutil.move(partial, destination)

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.storage.blobs import AT_ONCE, IS_UNNAMED, Blobs, delete_chunks
 from app.storage.tables import Blob, BlobChunk
+from app.storage.view import deleting
 
 GRACE_SECONDS = 3600.0
 
@@ -30,8 +31,9 @@ class Sweep:
     def run(self, grace_seconds: float = GRACE_SECONDS) -> int:
         """Delete what no row names and nothing has staged lately; return how many blobs.
 
-        A file must be ``grace_seconds`` old. Chunks (Postgres) have no age: they go when the run before this
-        one saw them without a name too. Rows are written with what names them, so they go at once.
+        A file must be ``grace_seconds`` old; none goes while a backup is made. Chunks (Postgres) have no age:
+        they go when the run before this one saw them without a name too. Rows are written with what names
+        them, so they go at once.
         """
         deleted = self._rows()
         if self._database.is_sqlite:
@@ -56,7 +58,9 @@ class Sweep:
                 if not _is_unnamed(session, path, old):
                     continue
             # Looked at again under the writer lock: it may have been staged, and named, since.
-            with self._database.writing() as session:
+            with self._database.writing() as session, deleting(self._blobs.directory) as free:
+                if not free:
+                    return deleted
                 if _is_unnamed(session, path, old):
                     path.unlink(missing_ok=True)
                     deleted += 1

@@ -1,0 +1,1 @@
+"""Backup, restore, and the way from one kind of database to the other."""
