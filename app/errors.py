@@ -63,6 +63,12 @@ class Forbidden(ChainruleError):
     code = "role_too_low"
 
 
+class ReadOnly(Forbidden):
+    """Another project shares this: it can be read and trained on, and nothing else."""
+
+    code = "read_only"
+
+
 class NotFound(ChainruleError):
     """There is no such object."""
 

@@ -30,6 +30,13 @@ def upgrade() -> None:
     for name in QUOTAS:
         op.add_column("projects", sa.Column(name, sa.BigInteger(), nullable=True))
     op.add_column("datasets", sa.Column("shared", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.create_index(
+        op.f("ix_datasets_shared"),
+        "datasets",
+        ["id"],
+        sqlite_where=sa.text("shared = 1"),
+        postgresql_where=sa.text("shared"),
+    )
     for table, name in (("jobs", "multiply_adds"), *SIZES[1:]):
         op.add_column(table, sa.Column(name, sa.BigInteger(), nullable=False, server_default="0"))
     op.execute(KEPT)
@@ -99,6 +106,7 @@ def downgrade() -> None:
     for table, name in (("jobs", "multiply_adds"), *SIZES[1:]):
         op.drop_column(table, name)
     op.drop_column("jobs", "initial_model_id")
+    op.drop_index(op.f("ix_datasets_shared"), "datasets")
     op.drop_column("datasets", "shared")
     for name in QUOTAS:
         op.drop_column("projects", name)

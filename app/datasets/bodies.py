@@ -19,6 +19,7 @@ _NAME: dict[str, Any] = {
     "description": "Your name for it.",
     "examples": ["penguins"],
 }
+_SHARED = "Whether every project may read it and train on it: for administrators."
 _ROWS: dict[str, Any] = {
     "type": "array",
     "minItems": 2,
@@ -45,6 +46,18 @@ _FORM: dict[str, Any] = {
             "description": f"JSON: {_TYPES}",
             "examples": ['{"zip": {"type": "category"}}'],
         },
+        "metadata": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "description": "JSON: your own notes, up to 16 pairs of text.",
+            "examples": ['{"source": "Palmer station"}'],
+        },
+        "shared": {
+            "type": "string",
+            "enum": ["true", "false"],
+            "description": _SHARED,
+            "examples": ["false"],
+        },
     },
 }
 
@@ -60,6 +73,7 @@ _OBJECT: dict[str, Any] = {
             "description": "Your own notes: up to 16 pairs of text.",
             "examples": [{"source": "Palmer station"}],
         },
+        "shared": {"type": "boolean", "description": _SHARED, "examples": [False]},
         "columns": {
             "type": "object",
             "description": f"The {_TYPES}",

@@ -11,11 +11,11 @@ import polars as pl
 from app.datasets.naming import check_count, check_names
 from app.errors import Fault, InvalidDataset
 
-ENVELOPE = ("name", "metadata", "columns", "rows", "data")
+ENVELOPE = ("name", "metadata", "shared", "columns", "rows", "data")
 
 
 class Document(NamedTuple):
-    """``envelope``: the members beside the data, unchecked: name, metadata, columns."""
+    """``envelope``: the members beside the data, unchecked: name, metadata, shared, columns."""
 
     frame: pl.DataFrame
     envelope: dict[str, object]

@@ -47,7 +47,8 @@ class Parsed:
     """What was found. ``columns`` and ``warnings`` are the API's JSON objects; see `profile`.
 
     ``sha256`` covers the content, not the bytes: see `table.fingerprint`. ``envelope`` has a JSON upload's
-    own "name" and "metadata", as they came. ``parquet`` and ``table`` lie in the directory that was given.
+    own "name", "metadata" and "shared", as they came. ``parquet`` and ``table`` lie in the directory that
+    was given.
     """
 
     row_count: int

@@ -13,7 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from app.datasets import parquet, service
 from app.datasets.bodies import RAW_TYPES, UPLOAD_BODY
-from app.datasets.schemas import DatasetAnswer, RowsAnswer
+from app.datasets.schemas import DatasetAnswer, DatasetChange, RowsAnswer
 from app.dependencies import (
     OnceDep,
     PrincipalDep,
@@ -28,7 +28,7 @@ from app.dependencies import (
 )
 from app.errors import Fault, Invalid, MalformedRequest, TooLarge, UnsupportedMediaType
 from app.openapi import LABEL_FILTER, creates, refused
-from app.schemas import Page, Renamed
+from app.schemas import Page
 from app.storage.disk import Disk
 from app.storage.paging import page
 from app.storage.tables import Dataset
@@ -66,24 +66,32 @@ async def create(
             examples=["penguins"],
         ),
     ] = None,
+    shared: Annotated[
+        bool | None,
+        Query(
+            description="Whether every project may read it and train on it: for administrators.",
+            examples=[False],
+        ),
+    ] = None,
 ) -> Response:
     """Parse a file into typed columns and keep it. Types are inferred from all rows."""
     kind = media_type(request)
     upload = state.uploads.place()
+    said = {key: value for key, value in (("name", name), ("shared", shared)) if value is not None}
     try:
         if kind == "multipart/form-data":
             _check_charset(request)
             async with request.form(max_files=1, max_fields=10) as form:
-                name = _text(form, "name") or name
-                columns = service.corrections(_text(form, "columns"))
+                said |= _said(form)
+                columns = service.object_in_text(_text(form, "columns"), "columns")
                 await run_in_threadpool(_save, form, upload, state.disk)
         elif kind in RAW_TYPES:
             columns = {}
             await _receive(request, upload, state.settings.max_upload_bytes, state.disk)
         else:
             raise UnsupportedMediaType(f"Send multipart/form-data with a 'file', or {', '.join(RAW_TYPES)}.")
-        sent = partial(service.as_sent, upload, name, columns)
-        create = partial(state.uploads.create, principal, upload, name, columns, once)
+        sent = partial(service.as_sent, upload, said, columns)
+        create = partial(state.uploads.create, principal, upload, said, columns, once)
         return created(await run_in_threadpool(once.run, sent, create))
     finally:
         upload.unlink(missing_ok=True)
@@ -102,6 +110,21 @@ def _text(form: FormData, name: str) -> str | None:
     if isinstance(value, UploadFile):
         raise Invalid(f"{name}: expected text.", Fault(name, "wrong_type", "Expected text, got a file."))
     return value
+
+
+def _said(form: FormData) -> dict[str, Any]:
+    """What a form says of its file, but for the types of columns."""
+    said: dict[str, Any] = {}
+    if name := _text(form, "name"):
+        said["name"] = name
+    if metadata := _text(form, "metadata"):
+        said["metadata"] = service.object_in_text(metadata, "metadata")
+    if shared := _text(form, "shared"):
+        if shared not in ("true", "false"):
+            message = "Expected true or false."
+            raise Invalid(f"shared: {message}", Fault("shared", "wrong_type", message))
+        said["shared"] = shared == "true"
+    return said
 
 
 def _save(form: FormData, upload: Path, disk: Disk) -> None:
@@ -134,11 +157,31 @@ async def _receive(request: Request, upload: Path, most: int, disk: Disk) -> Non
     response_description="A page of them.",
     openapi_extra=LABEL_FILTER,
 )
-def listing(state: StateDep, principal: PrincipalDep, window: WindowDep) -> dict[str, Any]:
-    """Datasets of this project, newest first."""
+def listing(
+    state: StateDep,
+    principal: PrincipalDep,
+    window: WindowDep,
+    status: Annotated[
+        str | None,
+        Query(max_length=32, description="Only datasets in this state.", examples=["ready"]),
+    ] = None,
+    shared: Annotated[
+        bool | None,
+        Query(
+            description="true: the datasets that are shared with every project, whoever shares them; "
+            "false: those of this project that are not.",
+            examples=[True],
+        ),
+    ] = None,
+) -> dict[str, Any]:
+    """Datasets of this project, newest first; with ?shared=true those that every project may use."""
+    if status is not None:
+        window = window.narrowed(status=status)
+    if shared is False:
+        window = window.narrowed(shared=False)
     with state.database.reading() as session:
-        rows, more = page(session, Dataset, principal.project_id, window)
-        data = [service.answer(row) for row in rows]
+        rows, more = page(session, Dataset, principal.project_id, window, shared=bool(shared))
+        data = [service.answer(principal, row) for row in rows]
     return listed(data, more)
 
 
@@ -151,21 +194,26 @@ def listing(state: StateDep, principal: PrincipalDep, window: WindowDep) -> dict
 def read(dataset_id: DatasetId, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """The dataset's columns and their profile."""
     with state.database.reading() as session:
-        return service.answer(service.get(session, principal, dataset_id))
+        return service.answer(principal, service.get(session, principal, dataset_id))
 
 
 @routes.patch(
     "/{dataset_id}",
     response_model=DatasetAnswer,
-    summary="Rename a dataset",
+    summary="Change a dataset",
     response_description="The dataset as it is now.",
+    responses={409: refused("Jobs of other projects use it: it cannot stop being shared.")},
 )
-def change(dataset_id: DatasetId, body: Renamed, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
-    """Change its name or metadata."""
+def change(
+    dataset_id: DatasetId, body: DatasetChange, state: StateDep, principal: PrincipalDep
+) -> dict[str, Any]:
+    """Change its name or metadata; an administrator also shares it with every project, or no more."""
     with state.database.writing() as session:
-        dataset = service.get(session, principal, dataset_id, keep=True)
+        dataset = service.own(session, principal, dataset_id)
         rename(dataset, body)
-        return service.answer(dataset)
+        if body.shared is not None:
+            service.share(session, principal, dataset, body.shared)
+        return service.answer(principal, dataset)
 
 
 @routes.delete(

@@ -2,9 +2,21 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from app.schemas import Answer, CreatedAt, CreatedBy, Labels, Name, OwnName, OwnNotes, Request, Shape, Warned
+from app.schemas import (
+    Answer,
+    CreatedAt,
+    CreatedBy,
+    Labels,
+    Name,
+    OwnName,
+    OwnNotes,
+    Renamed,
+    Request,
+    Shape,
+    Warned,
+)
 
 
 class Envelope(Request):
@@ -12,6 +24,23 @@ class Envelope(Request):
 
     name: Name | None = Field(None, description="Your name for it.", examples=["penguins"])
     metadata: Labels = Field({}, examples=[{"source": "Palmer station"}])
+    shared: bool = Field(
+        False, description="Whether every project may read it and train on it.", examples=[True]
+    )
+
+
+class DatasetChange(Renamed):
+    """New name or metadata of a dataset, and who sees it; a field that is left out stays as it is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "Penguins of 2007", "metadata": {"team": "biology"}}]}
+    )
+
+    shared: bool | None = Field(
+        None,
+        description="Whether every project may read it and train on it: for administrators; null leaves it.",
+        examples=[True],
+    )
 
 
 class ColumnAnswer(Answer):
@@ -64,6 +93,11 @@ class DatasetAnswer(Answer):
     created_by: CreatedBy
     name: OwnName
     metadata: OwnNotes
+    shared: bool = Field(description="Whether every project may read it and train on it.", examples=[False])
+    read_only: bool = Field(
+        description="Whether another project shares it: only there can it be changed or deleted.",
+        examples=[False],
+    )
     status: Literal["processing", "ready", "failed"] = Field(
         description="Whether jobs can use it.", examples=["ready"]
     )

@@ -14,7 +14,7 @@ from app import strict_json
 from app.datasets.content import keep_table
 from app.datasets.jail import Jail, Parsed, ParseRequest
 from app.datasets.schemas import Envelope
-from app.errors import Conflict, Fault, Invalid, InvalidDataset, MalformedRequest
+from app.errors import Conflict, Fault, InvalidDataset, MalformedRequest, ReadOnly
 from app.keys.idempotency import Answered, Once
 from app.keys.service import Principal
 from app.storage import lookup
@@ -22,7 +22,7 @@ from app.storage.blobs import Blobs, Staged
 from app.storage.columns import new_id, now
 from app.storage.disk import Disk
 from app.storage.tables import Dataset, Job
-from app.validation import FAULT_LIMIT
+from app.validation import invalid
 
 FINISHED = ("succeeded", "failed", "cancelled")
 
@@ -45,9 +45,16 @@ class Uploads:
         return self._incoming / secrets.token_hex(16)
 
     def create(
-        self, principal: Principal, upload: Path, name: str | None, columns: dict[str, Any], once: Once
+        self,
+        principal: Principal,
+        upload: Path,
+        said: dict[str, Any],
+        columns: dict[str, Any],
+        once: Once,
     ) -> Answered:
-        """Parse the file and store it. Raises InvalidDataset, TooLarge, or Invalid for name and metadata.
+        """Parse the file and store it. ``said``: fields of an `Envelope`, before those inside of the file.
+
+        Raises InvalidDataset, TooLarge, Invalid for what was said, or Forbidden where it is to be shared.
 
         Raises DiskFull, and OSError, for want of room; nothing of it is left then.
         """
@@ -55,7 +62,9 @@ class Uploads:
             with tempfile.TemporaryDirectory(dir=self._incoming) as scratch:
                 parsed = self._jail.parse(upload, Path(scratch), ParseRequest(columns))
                 self._disk.require(parsed.parquet.stat().st_size)
-                envelope = _checked({"name": name} | parsed.envelope)
+                envelope = _checked(said | parsed.envelope)
+                if envelope.shared:
+                    principal.need("admin")
                 content = self._blobs.stage(parsed.parquet)
                 keep_table(parsed.table, self._cache, parsed.sha256)
         finally:
@@ -79,46 +88,44 @@ class Uploads:
             columns=parsed.columns,
             warnings=parsed.warnings,
             content=content.sha256,
+            shared=envelope.shared,
         )
         with once.writing() as session:
             self._blobs.attach(session, content)
             session.add(dataset)
-            return once.answer(session, f"/v1/datasets/{dataset.id}", answer(dataset))
+            return once.answer(session, f"/v1/datasets/{dataset.id}", answer(principal, dataset))
 
 
-def as_sent(upload: Path, name: str | None, columns: dict[str, Any]) -> dict[str, Any]:
-    """What tells one upload from another, without reading it as a table: its bytes, name and ``columns``."""
+def as_sent(upload: Path, said: dict[str, Any], columns: dict[str, Any]) -> dict[str, Any]:
+    """What tells one upload from another, without reading it as a table: its bytes and all beside them."""
     with upload.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"file": sha256, "name": name, "columns": columns}
+    return {"file": sha256, **said, "columns": columns}
 
 
 def _checked(envelope: dict[str, Any]) -> Envelope:
     try:
         return _envelope.validate_python(envelope)
     except ValidationError as error:
-        faults = [
-            Fault(".".join(str(step) for step in each["loc"]), "invalid", each["msg"])
-            for each in error.errors(include_url=False, include_input=False)[:FAULT_LIMIT]
-        ]
-        raise Invalid(f"{faults[0].param}: {faults[0].message}", *faults) from None
+        raise invalid(error.errors(include_url=False), envelope, ("body",)) from None
 
 
-def corrections(text: str | None) -> dict[str, Any]:
-    """The ``columns`` of a multipart form or a query: a JSON object in text."""
+EXAMPLES = {"columns": '{"zip": {"type": "category"}}', "metadata": '{"source": "Palmer station"}'}
+
+
+def object_in_text(text: str | None, param: str) -> dict[str, Any]:
+    """A part of a multipart form that is a JSON object in text. Raises InvalidDataset."""
     if text is None:
         return {}
-    hint = 'For example {"zip": {"type": "category"}}.'
+    hint = f"For example {EXAMPLES[param]}."
     try:
         value = strict_json.loads(text.encode())
     except MalformedRequest as error:
         message = error.detail.replace("The body", "The text")
-        raise InvalidDataset(
-            f"columns: {message}", Fault("columns", "malformed_json", message, hint)
-        ) from None
+        raise InvalidDataset(f"{param}: {message}", Fault(param, "malformed_json", message, hint)) from None
     if not isinstance(value, dict):
         message = "Expected a JSON object."
-        raise InvalidDataset(f"columns: {message}", Fault("columns", "wrong_type", message, hint))
+        raise InvalidDataset(f"{param}: {message}", Fault(param, "wrong_type", message, hint))
     return value
 
 
@@ -130,23 +137,54 @@ def get(
     param: str = "dataset_id",
     keep: bool = False,
 ) -> Dataset:
-    """The dataset; with ``keep`` it cannot be deleted before this transaction ends."""
-    return lookup.get(session, Dataset, principal.project_id, dataset_id, param, lock=keep)
+    """The project's own dataset, or one that is shared, to read it and to train on it.
+
+    With ``keep`` it can be neither deleted nor shared no more before this transaction ends.
+    """
+    return lookup.get(session, Dataset, principal.project_id, dataset_id, param, lock=keep, shared=True)
+
+
+def own(session: Session, principal: Principal, dataset_id: str) -> Dataset:
+    """The project's own dataset, to change it. Raises NotFound, or ReadOnly where another shares it."""
+    dataset = get(session, principal, dataset_id, keep=True)
+    if dataset.project_id != principal.project_id:
+        raise ReadOnly
+    return dataset
+
+
+def share(session: Session, principal: Principal, dataset: Dataset, shared: bool) -> None:
+    """Let every project read the project's own dataset and train on it, or none but this one.
+
+    Raises Forbidden, or Conflict while an unfinished job of another project uses it.
+    """
+    principal.need("admin")
+    others = Job.project_id != dataset.project_id
+    if not shared and (count := _unfinished(session, dataset, others)):
+        message = f"The dataset is in use: {count} unfinished jobs of other projects are trained on it."
+        raise Conflict(message, allowed=("read",))
+    dataset.shared = shared
 
 
 def delete(session: Session, blobs: Blobs, principal: Principal, dataset_id: str) -> None:
-    """Delete a dataset that no unfinished job uses; finished jobs keep its SHA-256."""
-    dataset = get(session, principal, dataset_id, keep=True)
-    using = sa.select(sa.func.count()).where(Job.dataset_id == dataset.id, Job.status.not_in(FINISHED))
-    if count := session.scalar(using):
-        raise Conflict(f"{count} unfinished jobs use this dataset.", allowed=("read",))
+    """Delete a dataset that no unfinished job uses, of any project; finished jobs keep its SHA-256."""
+    dataset = own(session, principal, dataset_id)
+    if count := _unfinished(session, dataset):
+        raise Conflict(
+            f"The dataset is in use: {count} unfinished jobs are trained on it.", allowed=("read",)
+        )
     content = dataset.content
     session.delete(dataset)
     session.flush()
     blobs.release(session, content)
 
 
-def answer(dataset: Dataset) -> dict[str, Any]:
+def _unfinished(session: Session, dataset: Dataset, *which: sa.ColumnElement[bool]) -> int:
+    """How many jobs, of every project unless ``which`` says more, may still read the dataset."""
+    using = sa.select(sa.func.count()).where(Job.dataset_id == dataset.id, Job.status.not_in(FINISHED))
+    return session.scalar(using.where(*which)) or 0
+
+
+def answer(principal: Principal, dataset: Dataset) -> dict[str, Any]:
     """The dataset as clients see it."""
     return {
         "id": dataset.id,
@@ -154,6 +192,8 @@ def answer(dataset: Dataset) -> dict[str, Any]:
         "created_by": dataset.created_by,
         "name": dataset.name,
         "metadata": dataset.labels,
+        "shared": dataset.shared,
+        "read_only": dataset.project_id != principal.project_id,
         "status": dataset.status,
         "sha256": dataset.sha256,
         "size_bytes": dataset.size_bytes,

@@ -6,7 +6,8 @@ Where a worker has to do with it, the job's row says what is wanted, and `histor
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.errors import Gone
+from app.datasets import service as datasets
+from app.errors import Gone, NotFound
 from app.jobs import events, ledger, line
 from app.jobs.events import Entry
 from app.jobs.states import Action, State, require
@@ -14,7 +15,7 @@ from app.keys.service import Principal
 from app.storage import lookup
 from app.storage.columns import now
 from app.storage.database import Database
-from app.storage.tables import Dataset, Job, Model
+from app.storage.tables import Job, Model
 
 
 def ask(
@@ -40,7 +41,7 @@ def ask(
     if action == "resume":
         entries = _resume(session, job, max_queued)
     elif action == "retry":
-        entries = [_retry(session, job, max_queued)]
+        entries = [_retry(session, principal, job, max_queued)]
     else:
         entries = _stop(session, job, action)
     session.flush()
@@ -117,10 +118,12 @@ def _drop_hold(job: Job) -> None:
     job.paused_because, job.lease_until = None, 0.0
 
 
-def _retry(session: Session, job: Job, max_queued: int | None) -> Entry:
-    kept = sa.select(Dataset.id).where(Dataset.id == job.dataset_id).with_for_update()
-    if session.scalar(kept) is None:
-        raise Gone("The dataset of this job has been deleted: it cannot be tried again.")
+def _retry(session: Session, principal: Principal, job: Job, max_queued: int | None) -> Entry:
+    try:
+        datasets.get(session, principal, job.dataset_id, keep=True)
+    except NotFound:
+        message = "The dataset of this job has been deleted, or is shared no more: it cannot be tried again."
+        raise Gone(message) from None
     line.make_room(session, job.project_id, max_queued)
     job.status, job.want, job.crashes = State.QUEUED, "run", 0
     job.error = job.result = job.finished_at = None

@@ -27,7 +27,7 @@ from app.jobs.states import Action
 from app.jobs.states import State as JobState
 from app.openapi import LABEL_FILTER, creates, later, located, refused
 from app.schemas import Page, words
-from app.storage.paging import Window, page
+from app.storage.paging import page
 from app.storage.tables import Job
 
 routes = router("/v1/jobs", "jobs")
@@ -94,8 +94,7 @@ def listing(
 ) -> dict[str, Any]:
     """Jobs of this project, newest first."""
     if status is not None:
-        equal = {**window.equal, "status": status}
-        window = Window(window.limit, window.after, window.order, equal, window.labels)
+        window = window.narrowed(status=status)
     with state.database.reading() as session:
         rows, more = page(session, Job, principal.project_id, window)
         most = state.settings.max_running_jobs

@@ -15,7 +15,7 @@ from app.models.schemas import (
 from app.models.tracing import TraceAnswer, TraceRequest
 from app.openapi import LABEL_FILTER, refused
 from app.schemas import Page, Renamed
-from app.storage.paging import Window, page
+from app.storage.paging import page
 from app.storage.tables import Model
 
 routes = router("/v1/models", "models")
@@ -54,8 +54,7 @@ def listing(
 ) -> dict[str, Any]:
     """Models of this project, newest first."""
     if job_id is not None:
-        equal = {**window.equal, "job_id": job_id}
-        window = Window(window.limit, window.after, window.order, equal, window.labels)
+        window = window.narrowed(job_id=job_id)
     with state.database.reading() as session:
         rows, more = page(session, Model, principal.project_id, window)
         return listed(service.answers(session, rows), more)

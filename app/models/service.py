@@ -154,7 +154,7 @@ def evaluate(
             sha256 = datasets.get(session, principal, dataset_id).sha256
         except NotFound:
             if asked.dataset_id is None:
-                raise Gone("The training dataset has been deleted.") from None
+                raise Gone("The training dataset has been deleted, or is shared no more.") from None
             raise
     table = content.table_of(database, blobs, cache_dir, dataset_id, sha256)
     encoding = model.encoding

@@ -18,9 +18,14 @@ def get(
     param: str,
     *,
     lock: bool = False,
+    shared: bool = False,
 ) -> Row:
-    """The row, locked until the transaction ends if asked for. Raises NotFound naming ``param``."""
-    statement = sa.select(table).where(table.id == object_id, table.project_id == project_id)
+    """The row, locked until the transaction ends if asked for. Raises NotFound naming ``param``.
+
+    With ``shared`` it may be another project's, if that shares it.
+    """
+    seen = table.project_id == project_id
+    statement = sa.select(table).where(table.id == object_id, sa.or_(seen, table.shared) if shared else seen)
     row: Row | None = session.scalar(statement.with_for_update() if lock else statement)
     if row is None:
         noun = table.__name__.lower()

@@ -1,7 +1,7 @@
 """Keyset pages over ids, which sort by time of creation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
@@ -17,13 +17,22 @@ class Window:
     limit: int = 20
     after: str | None = None
     order: Literal["asc", "desc"] = "desc"
-    equal: Mapping[str, str] = field(default_factory=dict)
+    equal: Mapping[str, str | bool] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    def narrowed(self, **equal: str | bool) -> "Window":
+        """The same window on fewer rows: those with these values, too."""
+        return replace(self, equal={**self.equal, **equal})
 
-def page(session: Session, table: type[Row], project_id: str, window: Window) -> tuple[Sequence[Row], bool]:
-    """The rows of one project in that window, and whether there are more behind it."""
-    statement = sa.select(table).where(table.project_id == project_id)
+
+def page(
+    session: Session, table: type[Row], project_id: str, window: Window, *, shared: bool = False
+) -> tuple[Sequence[Row], bool]:
+    """The rows of one project in that window, and whether there are more behind it.
+
+    With ``shared`` they are those that any project shares.
+    """
+    statement = sa.select(table).where(table.shared if shared else table.project_id == project_id)
     for name, value in window.equal.items():
         statement = statement.where(getattr(table, name) == value)
     for name, value in window.labels.items():

@@ -71,7 +71,13 @@ class BlobChunk(Table):
 
 class Dataset(Owned, Table):
     __tablename__ = "datasets"
-    __table_args__ = (sa.Index(None, "project_id", "id"), sa.Index(None, "project_id", "size_bytes"))
+    __table_args__ = (
+        sa.Index(None, "project_id", "id"),
+        sa.Index(None, "project_id", "size_bytes"),
+        sa.Index(
+            "ix_datasets_shared", "id", sqlite_where=sa.text("shared = 1"), postgresql_where=sa.text("shared")
+        ),
+    )
 
     status: Mapped[str]
     sha256: Mapped[str]

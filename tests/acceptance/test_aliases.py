@@ -204,7 +204,7 @@ def test_writers_set_it_and_whoever_predicts_may_use_it(
 
 
 def test_another_projects_alias_and_model_are_as_if_they_were_not(
-    server: Server, client: httpx.Client, models: list[str]
+    server: Server, client: httpx.Client, models: list[str], job: Json
 ) -> None:
     put(client, "ours", models[0], 201)
     answers(client, "ours")  # warm, and still for us alone
@@ -219,6 +219,11 @@ def test_another_projects_alias_and_model_are_as_if_they_were_not(
         for each in found:
             assert_problem(each, 404, "not_found")
         assert without_chance(found[0]) == without_chance(found[1])
+    own = {**job, "dataset_id": upload(stranger, XOR)["id"]}
+    theirs = train(stranger, **own)["model_id"]
+    put(stranger, "ours", theirs, 201)  # each project has names of its own
+    assert (answers(stranger, "ours"), answers(client, "ours")) == (theirs, models[0])
+    assert stranger.delete("/v1/aliases/ours").status_code == 204
     for model in (models[0], "mdl_none", "ours"):
         refused = stranger.put("/v1/aliases/theirs", json={"model_id": model})
         assert_problem(refused, 404, "not_found", "model_id")
