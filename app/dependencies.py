@@ -4,27 +4,31 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Protocol
 
 import fastapi
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from app import strict_json
+from app.audit import recording  # noqa: F401 (sees to it that every change is logged)
+from app.audit.acting import Act, acting, asked
 from app.datasets.jail import Jail
 from app.datasets.service import Uploads
 from app.errors import Fault, InFlight, Invalid, UnsupportedMediaType
 from app.following.service import Following
 from app.keys.idempotency import Answered, Once
 from app.keys.service import Authenticator, Principal
+from app.lists import PartDep as PartDep
+from app.lists import WindowDep as WindowDep
+from app.lists import listed as listed
 from app.schemas import Renamed
 from app.settings import Settings
 from app.storage.blobs import Blobs
 from app.storage.changes import Watch
 from app.storage.database import Database
 from app.storage.disk import Disk, is_full
-from app.storage.paging import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +144,26 @@ class StrictRoute(APIRoute):
                     raise
             return await handler(StrictRequest(request.scope, request.receive))
 
-        return strictly
+        async def audited(request: Request) -> Response:
+            with acting(_act_of(request)):
+                return await strictly(request)
+
+        return strictly if self.methods == {"GET"} else audited
 
 
-MOST_LABELS = 16
-"""Notes that a list is filtered by: no object has more."""
+def _act_of(request: Request) -> Act:
+    """What this request does, for the audit log."""
+    principal = principal_of(request)
+    return asked(
+        request.method,
+        request.scope["route"].path_format,
+        request.path_params,
+        project_id=principal.project_id,
+        role=principal.role,
+        key_id=principal.key_id,
+        request_id=request.scope["state"]["request_id"],
+    )
+
 
 PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -163,46 +182,6 @@ def router(prefix: str, tag: str, role: str | None = None) -> APIRouter:
         dependencies=[Depends(check)],
         responses=PROBLEMS,
     )
-
-
-def window(
-    request: Request,
-    limit: Annotated[int, Query(ge=1, le=100, description="Most items of the page.", examples=[50])] = 20,
-    after: Annotated[
-        str | None,
-        Query(
-            max_length=64,
-            pattern="^[a-z0-9_]+$",
-            description="Id of the item before the page.",
-            examples=["job_0n5c1k4v8d2s6m9q3x7z1b5f"],
-        ),
-    ] = None,
-    order: Annotated[
-        Literal["asc", "desc"], Query(description="By time of creation.", examples=["asc"])
-    ] = "desc",
-    name: Annotated[
-        str | None,
-        Query(max_length=255, description="Only items of this name.", examples=["penguins"]),
-    ] = None,
-) -> Window:
-    labels = {
-        key[len("metadata[") : -1]: value
-        for key, value in request.query_params.items()
-        if key.startswith("metadata[") and key.endswith("]")
-    }
-    if len(labels) > MOST_LABELS:
-        message = f"At most {MOST_LABELS} notes at once."
-        raise Invalid(f"metadata: {message}", Fault("metadata", "out_of_range", message))
-    return Window(limit, after, order, {} if name is None else {"name": name}, labels)
-
-
-WindowDep = Annotated[Window, Depends(window)]
-
-
-def listed(data: list[dict[str, Any]], more: bool) -> dict[str, Any]:
-    """A page as clients see it."""
-    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-    return {"data": data, "first_id": first, "last_id": last, "has_more": more}
 
 
 def rename(row: Named, body: Renamed) -> None:

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from app import operations
 from app.aliases import router as aliases
 from app.architectures import router as architectures
+from app.audit import router as audit
 from app.datasets import router as datasets
 from app.following import router as following
 from app.jobs import router as jobs
@@ -30,6 +31,7 @@ ROUTERS = (
     webhooks.routes,
     keys.routes,
     keys.project_routes,
+    audit.routes,
 )
 
 

@@ -18,11 +18,13 @@ LAYERS = (
     ("routes", "gate", "problems", "request_log"),
     ("worker", "operations", "*.router"),
     ("dependencies", "openapi"),
+    ("lists",),
     ("lessons", "sweeps", "predictions", "following", "provenance", "webhooks", "housekeeping", "backups"),
     ("jobs",),
     ("models",),
     ("aliases", "architectures", "datasets"),
     ("keys",),
+    ("audit",),
     ("storage", "engine"),
     ("validation", "schemas", "strict_json"),
     ("vocabulary",),
@@ -42,7 +44,7 @@ BESIDE = {
 NOT_FOR_THE_API = {("serving", "worker"), ("cli", "worker"), ("commands", "worker")}
 """The API has no other business with the worker than to start it."""
 
-FRAMEWORK = {"main", "routes", "problems", "dependencies", "operations", "*.router"}
+FRAMEWORK = {"main", "routes", "problems", "dependencies", "lists", "operations", "*.router"}
 ALLOWED: dict[str, set[str]] = {
     "fastapi": FRAMEWORK,
     "starlette": FRAMEWORK | {"gate", "request_log", "models.warm", "following.stream"},

@@ -7,11 +7,21 @@ from typing import Any
 import httpx
 import jsonschema_rs
 import pytest
+import sqlalchemy as sa
 
+from app.storage.tables import AuditEntry
 from tests.support.server import Server
 from tests.support.training import LINE, PENGUINS, finished, submit, train, upload
 
 Json = dict[str, Any]
+
+CHANGE_NOTHING = {
+    "POST /v1/jobs/plan",
+    "POST /v1/models/{model_id}/evaluate",
+    "POST /v1/models/{model_id}/trace",
+    "POST /v1/models/{model_id}/predict",
+}
+"""Operations other than reading whose success leaves no entry in the audit log; every other leaves one."""
 
 
 class Documented:
@@ -21,6 +31,7 @@ class Documented:
         self.client = client
         self.document: Json = client.get("/openapi.json").json()
         self.seen: set[str] = set()
+        self.done: dict[str, str] = {}
         self._components = deepcopy(self.document["components"])
         for schema in self._components["schemas"].values():
             if schema.get("properties"):  # clients accept unknown fields, but all of today's are to be named
@@ -37,6 +48,8 @@ class Documented:
         for name, header in documented["headers"].items():
             assert name in response.headers or not header.get("required"), (template, name)
         self.seen.add(f"{method} {template}")
+        if method != "GET" and response.is_success:
+            self.done[response.headers["x-request-id"]] = f"{method} {template}"
         if response.status_code == 204:
             return None
         kind = response.headers["content-type"].partition(";")[0]
@@ -59,7 +72,7 @@ def ask(server: Server) -> Documented:
     return Documented(server.client("admin", "as documented"))
 
 
-def test_every_operation_answers_as_documented(ask: Documented) -> None:
+def test_every_operation_answers_as_documented(ask: Documented, server: Server) -> None:
     client = ask.client
     flowers = upload(client, PENGUINS.read_bytes(), "penguins")["id"]
     line = upload(client, LINE, "line")["id"]
@@ -84,6 +97,7 @@ def test_every_operation_answers_as_documented(ask: Documented) -> None:
     _datasets(ask, flowers)
     _architectures(ask)
     _keys(ask)
+    _audit(ask)
     for job in (sorting["id"], fitting["id"], lost):
         for part in ("", "/epochs", "/split", "/events", "/snapshots", "/manifest"):
             ask("GET", f"/v1/jobs/{job}{part}")
@@ -102,6 +116,11 @@ def test_every_operation_answers_as_documented(ask: Documented) -> None:
         f"{method.upper()} {path}" for path, methods in ask.document["paths"].items() for method in methods
     }
     assert documented - ask.seen == set()
+    with server.database() as database, database.reading() as session:
+        logged = set(session.scalars(sa.select(AuditEntry.request_id)))
+    assert {name for id_, name in ask.done.items() if id_ not in logged} == CHANGE_NOTHING
+    changing = {name for name in documented if not name.startswith("GET")}
+    assert changing - set(ask.done.values()) == set()
 
 
 def _datasets(ask: Documented, dataset: str) -> None:
@@ -124,6 +143,12 @@ def _architectures(ask: Documented) -> None:
     ask("GET", f"/v1/architectures/{made['id']}")
     ask("PATCH", f"/v1/architectures/{made['id']}", json={"name": "three"})
     ask("DELETE", f"/v1/architectures/{made['id']}")
+
+
+def _audit(ask: Documented) -> None:
+    entry = ask("GET", "/v1/audit", params={"limit": 1})["data"][0]
+    ask("GET", "/v1/audit", params={name: entry[name] for name in ("object_id", "action", "request_id")})
+    ask("GET", "/v1/audit", params={"order": "sideways"})
 
 
 def _keys(ask: Documented) -> None:

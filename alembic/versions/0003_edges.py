@@ -11,6 +11,13 @@ branch_labels = None
 depends_on = None
 
 SIZES = (("datasets", "size_bytes"), ("jobs", "kept_bytes"), ("models", "size_bytes"))
+REFUSAL = "the audit log is append-only: see docs/audit.md"
+TRIGGERS = {
+    "audit_changed": ("UPDATE", "audit", "true"),
+    "audit_deleted": ("DELETE", "audit", "true"),
+    "audit_heads_put_back": ("UPDATE", "audit_heads", "NEW.count < OLD.count"),
+    "audit_heads_deleted": ("DELETE", "audit_heads", "true"),
+}
 QUOTAS = ("max_datasets", "max_bytes", "max_multiply_adds_per_day", "max_requests_per_minute")
 KEPT = """UPDATE jobs SET kept_bytes = coalesce((
     SELECT sum(blobs.size) FROM snapshots JOIN blobs ON blobs.sha256 = snapshots.content
@@ -75,16 +82,50 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("key_id", sa.String(), nullable=True),
+        sa.Column("role", sa.String(), nullable=False),
         sa.Column("action", sa.String(), nullable=False),
         sa.Column("object_id", sa.String(), nullable=True),
         sa.Column("request_id", sa.String(), nullable=True),
         sa.Column("data", sa.JSON(), nullable=False),
         sa.Column("chain_sha256", sa.String(), nullable=False),
-        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_audit_project_id")),
         sa.PrimaryKeyConstraint("project_id", "seq", name=op.f("pk_audit")),
         sa.UniqueConstraint("id", name=op.f("uq_audit_id")),
     )
+    op.create_index(op.f("ix_audit_object_id"), "audit", ["object_id"])
+    op.create_table(
+        "audit_heads",
+        sa.Column("project_id", sa.String(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("chain_sha256", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("project_id", name=op.f("pk_audit_heads")),
+    )
+    _make_append_only()
+    op.add_column("keys", sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True))
     _rebuild_epochs(with_rowid=False)
+
+
+def _make_append_only() -> None:
+    if op.get_context().dialect.name == "sqlite":
+        for name, (change, table, condition) in TRIGGERS.items():
+            op.execute(
+                f"CREATE TRIGGER {name} BEFORE {change} ON {table} WHEN {condition} "
+                f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+            )
+        return
+    op.execute(
+        "CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$"
+    )
+    for name, (change, table, condition) in TRIGGERS.items():
+        op.execute(
+            f"CREATE TRIGGER {name} BEFORE {change} ON {table} FOR EACH ROW WHEN ({condition}) "
+            "EXECUTE FUNCTION refuse_audit_change()"
+        )
+    for table in ("audit", "audit_heads"):
+        op.execute(
+            f"CREATE TRIGGER {table}_emptied BEFORE TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()"
+        )
 
 
 def _rebuild_epochs(*, with_rowid: bool) -> None:
@@ -96,7 +137,11 @@ def _rebuild_epochs(*, with_rowid: bool) -> None:
 
 def downgrade() -> None:
     _rebuild_epochs(with_rowid=True)
+    op.drop_column("keys", "last_used_at")
+    op.drop_table("audit_heads")
     op.drop_table("audit")
+    if op.get_context().dialect.name != "sqlite":
+        op.execute("DROP FUNCTION refuse_audit_change()")
     op.drop_table("usage")
     op.drop_index(op.f("ix_aliases_model_id"), "aliases")
     op.drop_table("aliases")

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from app.audit.recording import note
 from app.errors import Fault, NotFound
 from app.keys.service import Principal
 from app.storage import lookup
@@ -85,6 +86,7 @@ def put(session: Session, principal: Principal, name: str, reference: str) -> tu
         )
         moved = {"model_id": statement.excluded.model_id, "updated_at": statement.excluded.updated_at}
         session.execute(statement.on_conflict_do_update(index_elements=["project_id", "name"], set_=moved))
+        note(session, "alias.set", name, {"model_id": model.id}, project_id)
     alias = session.get_one(Alias, (project_id, name), populate_existing=True)
     return alias, before is None
 

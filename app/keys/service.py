@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from app.audit.acting import SERVER, Act, acting
+from app.audit.recording import note
 from app.errors import Fault, Forbidden, NotFound
 from app.storage.columns import new_id, now
 from app.storage.database import Database
@@ -50,7 +52,10 @@ def project_named(session: Session, name: str) -> Project:
     if project is None:
         insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
         row = {"id": new_id("proj"), "name": name, "created_at": now()}
-        session.execute(insert(Project).values(row).on_conflict_do_nothing())  # another may have been faster
+        make = insert(Project).values(row).on_conflict_do_nothing()  # another may have been faster
+        made = session.execute(make.returning(Project.id)).scalar()
+        if made is not None:
+            note(session, "project.create", made, {"name": name}, made)
         project = session.scalars(named).one()
     return project
 
@@ -125,7 +130,7 @@ def ensure_admin(database: Database, configured: str | None, path: Path) -> None
     An operator's key is accepted from its first start on; a key is invented only for a database that
     has no admin key at all.
     """
-    with database.writing() as session:
+    with acting(Act("create", "keys", SERVER)), database.writing() as session:
         database.claim_lock(session)
         known = sa.select(Key.id).where(Key.role == "admin")
         if configured is not None:

@@ -79,17 +79,33 @@ class Usage(Table):
 
 
 class AuditEntry(Table):
-    """Who did what to which object; each entry is chained to the one before of its project by SHA-256."""
+    """Who did what to which object; each entry is chained to the one before of its project by SHA-256.
+
+    The database refuses to change or delete one. No foreign key: it would lock the project behind those who
+    count its jobs, and the log outlives all.
+    """
 
     __tablename__ = "audit"
+    __table_args__ = (sa.Index(None, "object_id"),)
 
-    project_id: Mapped[str] = mapped_column(sa.ForeignKey("projects.id"), primary_key=True)
+    project_id: Mapped[str] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     id: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime]
     key_id: Mapped[str | None]
+    role: Mapped[str]
     action: Mapped[str]
     object_id: Mapped[str | None]
     request_id: Mapped[str | None]
     data: Mapped[dict[str, Any]]
+    chain_sha256: Mapped[str]
+
+
+class AuditHead(Table):
+    """How many entries a project has, and the hash of the last: one that is cut off is missed."""
+
+    __tablename__ = "audit_heads"
+
+    project_id: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
     chain_sha256: Mapped[str]

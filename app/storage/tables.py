@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.storage.columns import BYTEWISE
 from app.storage.declaring import Owned, Table, blob_reference, of_parent, project_reference
 from app.storage.service_tables import AuditEntry as AuditEntry
+from app.storage.service_tables import AuditHead as AuditHead
 from app.storage.service_tables import IdempotencyKey as IdempotencyKey
 from app.storage.service_tables import Usage as Usage
 from app.storage.service_tables import Webhook as Webhook
@@ -47,6 +48,7 @@ class Key(Table):
     secret_sha256: Mapped[str] = mapped_column(unique=True)
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
 
 
 class Blob(Table):
