@@ -27,8 +27,9 @@ def findings(blobs: Blobs) -> Iterator[Finding]:
                 yield from _of_rows(connection, blobs)
         if not found:
             yield from _of_the_log(blobs.database)
-    except DBAPIError as error:
-        yield Finding(f"The database cannot be read: {error.orig}.", DATABASE)
+    except (DBAPIError, ValueError) as error:  # not even its schema is text, say
+        what = f"The database cannot be read: {getattr(error, 'orig', error)}."
+        yield Finding(what, DATABASE)
 
 
 def _of_rows(connection: sa.Connection, blobs: Blobs) -> Iterator[Finding]:
