@@ -77,7 +77,8 @@ def test_nobody_else_changes_or_deletes_it(admin: httpx.Client, other: httpx.Cli
         path = f"/v1/datasets/{dataset}"
         before = made(admin.get(path), 200)
         for client in (other, server.client("admin", THEIRS)):
-            for body in ({"name": "mine"}, {"shared": False}, {"metadata": {}}, {}):
+            bodies: list[Json] = [{"name": "mine"}, {"shared": False}, {"metadata": {}}, {}]
+            for body in bodies:
                 assert_problem(client.patch(path, json=body), 403, "read_only")
             assert_problem(client.delete(path), 403, "read_only")
         assert made(admin.get(path), 200) == before
@@ -90,8 +91,8 @@ def test_only_administrators_share(admin: httpx.Client, writer: httpx.Client) ->
     for value in (True, False):
         problem = assert_problem(writer.patch(path, json={"shared": value}), 403, "role_too_low")
         assert "'admin'" in problem["detail"]
-    for value in ("true", 1):
-        assert_problem(admin.patch(path, json={"shared": value}), 422, "wrong_type", "shared")
+    for wrong in ("true", 1):
+        assert_problem(admin.patch(path, json={"shared": wrong}), 422, "wrong_type", "shared")
     assert made(admin.patch(path, json={"shared": None}), 200) == dataset
     assert made(writer.patch(path, json={"name": "still ours"}), 200)["shared"] is False
     count = len(ids(writer))
