@@ -105,6 +105,18 @@ class InFlight(ChainruleError):
         self.headers = {"Retry-After": "1"}
 
 
+class LastAdminKey(Conflict):
+    """This is the last admin key."""
+
+    code = "last_admin_key"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This is the last admin key: nobody could make another over HTTP. Make that first, or have the "
+            "operator revoke this one with 'chainrule-server keys revoke'."
+        )
+
+
 class WebhooksDisabled(Conflict):
     """This server sends no webhooks."""
 
@@ -158,6 +170,17 @@ class TooManyStreams(ChainruleError):
     code = "too_many_streams"
 
     def __init__(self, detail: str | None = None, *faults: Fault, retry_after: int = 5) -> None:
+        super().__init__(detail, *faults)
+        self.headers = {"Retry-After": str(retry_after)}
+
+
+class TooManyFailures(ChainruleError):
+    """Too many wrong API keys came from this address."""
+
+    status = 429
+    code = "too_many_wrong_keys"
+
+    def __init__(self, detail: str | None = None, *faults: Fault, retry_after: int = 60) -> None:
         super().__init__(detail, *faults)
         self.headers = {"Retry-After": str(retry_after)}
 

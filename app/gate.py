@@ -56,7 +56,7 @@ class Gate:
 
         try:
             if scope["path"] not in OPEN_PATHS:
-                state["principal"] = await self._principal(headers)
+                state["principal"] = await self._principal(scope, headers)
             if "\0" in scope["path"] or b"%00" in scope["query_string"]:
                 raise MalformedRequest("The path or the query holds a NUL character.")  # no database takes it
             limited = self._limited(scope["path"], headers, receive)
@@ -68,14 +68,15 @@ class Gate:
             return
         await self.app(scope, limited, send_with_headers)
 
-    async def _principal(self, headers: dict[bytes, bytes]) -> Principal:
+    async def _principal(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal:
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         token = token.strip()
         project = headers.get(b"chainrule-project", b"").decode("latin-1")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated
+        address = (scope.get("client") or ("", 0))[0]
         principal = self.authenticator.remembered(token, project) or await run_in_threadpool(
-            self.authenticator.check, token, project
+            self.authenticator.check, token, project, address
         )
         if principal is None:
             raise Unauthenticated("This API key is unknown, expired or revoked.")

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.datasets import content
 from app.jobs import workers
 from app.keys import idempotency
+from app.keys.uses import Uses
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.disk import Disk
@@ -25,18 +26,28 @@ DISK_SECONDS = 1.0
 
 class Housekeeping(threading.Thread):
     """Takes away what nothing names and keys whose time is up, at the start and every ten minutes; where room
-    is short every ten seconds, and files of the last hour, too. Looks after the ballast.
+    is short every ten seconds, and files of the last hour, too. Looks after the ballast, and writes down when
+    keys were used.
 
     Several processes may do so for one database, and on one host.
     """
 
-    def __init__(self, database: Database, blobs: Blobs, disk: Disk, cache: Path, incoming: Path) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        disk: Disk,
+        cache: Path,
+        incoming: Path,
+        uses: Uses | None = None,
+    ) -> None:
         super().__init__(name="housekeeping", daemon=True)
         self._database = database
         self._disk = disk
         self._cache = cache
         self._incoming = incoming
         self._unnamed = Sweep(blobs)
+        self._uses = uses
         self.over = threading.Event()
 
     def run(self) -> None:
@@ -46,6 +57,8 @@ class Housekeeping(threading.Thread):
             try:
                 low = self._disk.is_low()
                 self._disk.take_ballast()
+                if self._uses is not None:
+                    self._uses.write()
                 if moment - swept_at >= (SHORT_OF_ROOM_SECONDS if low else HOUSEKEEPING_SECONDS):
                     swept_at = moment
                     self._sweep(SHORT_OF_ROOM_SECONDS if low else GRACE_SECONDS)

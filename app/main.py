@@ -78,7 +78,8 @@ def _state(settings: Settings, database: Database) -> State:
         max_expanded_bytes=settings.max_upload_bytes,
     )
     jail = Jail(limits)
-    watch, authenticator = Watch(database), keys.Authenticator(database)
+    watch = Watch(database)
+    authenticator = keys.Authenticator(database, settings.max_wrong_keys_per_minute)
     return State(
         settings=settings,
         database=database,

@@ -141,7 +141,8 @@ def serve(settings: Settings) -> None:
     for child in children:
         child.start()
     incoming = settings.data_dir / "incoming"
-    housekeeping = Housekeeping(database, state.blobs, state.disk, state.cache, incoming)
+    uses = state.authenticator.uses
+    housekeeping = Housekeeping(database, state.blobs, state.disk, state.cache, incoming, uses)
     housekeeping.start()
     host, port = listening.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host

@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     stream_stall_seconds: float = Field(
         10.0, gt=0, description="A stream whose client takes nothing for so long is cut off."
     )
+    max_wrong_keys_per_minute: int = Field(
+        100, gt=0, description="Most wrong API keys from one address that are looked up in a minute."
+    )
     max_columns: int = Field(5_000, gt=0, description="Most columns of a dataset.")
     max_hidden_layers: int = Field(64, gt=0, description="Most hidden layers of an architecture.")
     max_units: int = Field(65_536, gt=0, description="Most units of a layer.")

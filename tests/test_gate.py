@@ -52,10 +52,14 @@ def secret(database: Database) -> str:
 
 
 @pytest.fixture
-def ask(database: Database, behind: Behind, secret: str, monkeypatch: pytest.MonkeyPatch) -> Ask:
+def gate(database: Database, behind: Behind, monkeypatch: pytest.MonkeyPatch) -> Gate:
     monkeypatch.delenv("CHAINRULE_ADMIN_KEY", raising=False)
-    gate = Gate(behind, Authenticator(database), Settings(max_json_bytes=LIMIT, max_upload_bytes=3 * LIMIT))
+    settings = Settings(max_json_bytes=LIMIT, max_upload_bytes=3 * LIMIT)
+    return Gate(behind, Authenticator(database), settings)
 
+
+@pytest.fixture
+def ask(gate: Gate, secret: str) -> Ask:
     def request(path: str, **options: Any) -> httpx.Response:
         async def run() -> httpx.Response:
             transport = httpx.ASGITransport(gate)
@@ -93,6 +97,19 @@ def test_the_key_decides_who_is_behind(ask: Ask, behind: Behind) -> None:
     (path, principal, _), (probe, nobody, _) = behind.seen
     assert (path, principal.role) == ("/v1/jobs", "read")
     assert (probe, nobody) == ("/livez", None)
+
+
+def test_many_wrong_keys_from_one_address_are_told_to_wait(
+    ask: Ask, gate: Gate, database: Database, behind: Behind
+) -> None:
+    gate.authenticator = Authenticator(database, most_failures=2)
+    answers = [ask("/v1/jobs", headers={"Authorization": f"Bearer wrong{n}"}) for n in range(3)]
+    assert [each.status_code for each in answers] == [401, 401, 429]
+    assert_problem(answers[2], 429, "too_many_wrong_keys")
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 61
+    assert ask("/v1/jobs", headers={"Authorization": ""}).status_code == 401  # which costs nothing
+    assert ask("/v1/jobs").status_code == 200  # a valid one is never shut out
+    assert len(behind.seen) == 1
 
 
 def chunked(size: int) -> Callable[[], Any]:

@@ -156,6 +156,7 @@ def _keys(ask: Documented) -> None:
         "POST", "/v1/keys", json={"name": "reader", "role": "read", "expires_at": "2090-01-01T00:00:00Z"}
     )
     ask("GET", "/v1/keys")
+    ask("GET", f"/v1/keys/{made['id']}")
     ask("POST", "/v1/keys", json={"name": "x"}, headers={"Authorization": f"Bearer {made['secret']}"})
     ask("DELETE", f"/v1/keys/{made['id']}")
     ask("GET", "/v1/keys", headers={"Authorization": "Bearer nobody"})

@@ -1,5 +1,6 @@
 """projects list, limit."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -30,11 +31,16 @@ def limit(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Limit a project's jobs; what is left out goes by the settings again."""
+    from app.audit.acting import OPERATOR, Act, acting
     from app.errors import NotFound
     from app.keys import service
 
     try:
-        with database_of(data_dir, database_url).writing() as session:
+        with (
+            closing(database_of(data_dir, database_url)) as database,
+            acting(Act("update", "projects", OPERATOR)),
+            database.writing() as session,
+        ):
             service.limit(session, name, {"max_running": running, "max_queued": queued})
     except NotFound as error:
         raise fail(f"{name}: {error.detail}") from None

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import Path, Response
+from fastapi import Path, Query, Response
 
-from app.dependencies import OnceDep, PrincipalDep, StateDep, created, listed, router
+from app.dependencies import OnceDep, PartDep, PrincipalDep, StateDep, created, listed, router
 from app.keys import service
 from app.keys.idempotency import Answered
 from app.keys.schemas import KeyAnswer, KeyCreate, NewKeyAnswer, ProjectAnswer, ProjectChange
-from app.openapi import creates
+from app.openapi import creates, refused
 from app.schemas import Page
 from app.storage.tables import Key, Project
 
@@ -30,6 +30,7 @@ def answer(key: Key, project: str) -> dict[str, Any]:
         "role": key.role,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
+        "last_used_at": key.last_used_at,
     }
 
 
@@ -59,18 +60,36 @@ def create(body: KeyCreate, principal: PrincipalDep, once: OnceDep) -> Response:
     return created(once.run(body.as_sent, make))
 
 
-@routes.get(
-    "", response_model=Page[KeyAnswer], summary="List keys", response_description="All of them, on one page."
-)
-def listing(state: StateDep) -> dict[str, Any]:
-    """Every key of the server, newest first; no secrets."""
+@routes.get("", response_model=Page[KeyAnswer], summary="List keys", response_description="A page of them.")
+def listing(
+    state: StateDep,
+    part: PartDep,
+    project: Annotated[
+        str | None, Query(max_length=255, description="Only keys of this project.", examples=["biology"])
+    ] = None,
+) -> dict[str, Any]:
+    """Keys of every project, newest first; no secrets."""
     with state.database.reading() as session:
-        return listed([answer(key, project) for key, project in service.listing(session)], False)
+        keys, more = service.listing(session, part, project)
+        return listed([answer(*each) for each in keys], more)
 
 
-@routes.delete("/{key_id}", status_code=204, summary="Revoke a key", response_description="It is revoked.")
+@routes.get("/{key_id}", response_model=KeyAnswer, summary="Read a key", response_description="The key.")
+def read(key_id: KeyId, state: StateDep) -> dict[str, Any]:
+    """Whose it is, what it may do, and when it was used last; not its secret."""
+    with state.database.reading() as session:
+        return answer(*service.get(session, key_id))
+
+
+@routes.delete(
+    "/{key_id}",
+    status_code=204,
+    summary="Revoke a key",
+    response_description="It is revoked.",
+    responses={409: refused("It is the last admin key: nobody could make another.")},
+)
 def revoke(key_id: KeyId, state: StateDep) -> None:
-    """The key is refused within a second."""
+    """The key is refused within a second. It stays in the list: the audit log names it."""
     with state.database.writing() as session:
         service.revoke(session, key_id)
 

@@ -32,7 +32,7 @@ class KeyCreate(Request):
     )
     expires_at: Annotated[AwareDatetime, Strict(False), AfterValidator(_within_range)] | None = Field(
         None,
-        description="When it ends, with its offset from UTC; default: never.",
+        description="When it ends, with its offset from UTC, in the future; default: never.",
         examples=["2030-01-01T00:00:00Z"],
     )
 
@@ -94,6 +94,10 @@ class KeyAnswer(Answer):
     )
     revoked_at: Time | None = Field(
         description="When it was revoked; null while it has not been.",
+        examples=["2026-03-15T08:00:00.000000Z"],
+    )
+    last_used_at: Time | None = Field(
+        description="When it was used last, as far as a minute tells; null while it has not been.",
         examples=["2026-03-15T08:00:00.000000Z"],
     )
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ from sqlalchemy.orm import Session
 
 from app.audit.acting import SERVER, Act, acting
 from app.audit.recording import note
-from app.errors import Fault, Forbidden, NotFound
+from app.errors import Fault, Forbidden, Invalid, LastAdminKey, NotFound, TooManyFailures
+from app.keys.failures import Failures
+from app.keys.uses import Uses
 from app.storage.columns import new_id, now
 from app.storage.database import Database
+from app.storage.paging import Window
 from app.storage.tables import Key, Project
 
 ROLES = ("predict", "read", "write", "admin")
@@ -88,7 +92,14 @@ def create(
     expires_at: datetime | None = None,
     secret: str | None = None,
 ) -> tuple[Key, str]:
-    """Make a key; return its row and its secret, which cannot be had again."""
+    """Make a key; return its row and its secret, which cannot be had again.
+
+    Raises Invalid where it would have ended already.
+    """
+    if expires_at is not None and expires_at <= now():
+        message = "This moment is in the past."
+        hint = "Name one to come, or leave it out for a key that does not end."
+        raise Invalid(f"expires_at: {message}", Fault("expires_at", "out_of_range", message, hint))
     secret = secret or f"cr_{secrets.token_urlsafe(32)}"
     key = Key(
         id=new_id("key"),
@@ -100,28 +111,55 @@ def create(
         secret_sha256=digest(secret),
         expires_at=expires_at,
         revoked_at=None,
+        last_used_at=None,
     )
     session.add(key)
     session.flush()
     return key, secret
 
 
-def get(session: Session, key_id: str) -> Key:
-    key = session.get(Key, key_id)
-    if key is None:
-        raise NotFound("There is no such key.", Fault("key_id", "not_found", "No key has this id."))
-    return key
-
-
-def listing(session: Session) -> Sequence[tuple[Key, str]]:
-    """Every key with its project's name, newest first."""
+def get(session: Session, key_id: str) -> tuple[Key, str]:
+    """The key and its project's name. Raises NotFound."""
     statement = sa.select(Key, Project.name).join(Project, Project.id == Key.project_id)
-    return [(key, name) for key, name in session.execute(statement.order_by(Key.id.desc()))]
+    found = session.execute(statement.where(Key.id == key_id)).first()
+    if found is None:
+        raise NotFound("There is no such key.", Fault("key_id", "not_found", "No key has this id."))
+    return found[0], found[1]
 
 
-def revoke(session: Session, key_id: str) -> None:
-    key = get(session, key_id)
+def listing(
+    session: Session, window: Window, project: str | None = None
+) -> tuple[Sequence[tuple[Key, str]], bool]:
+    """Keys with their projects' names, of every project or of one, and whether there are more behind them."""
+    statement = sa.select(Key, Project.name).join(Project, Project.id == Key.project_id)
+    if project is not None:
+        statement = statement.where(Project.name == project)
+    upward = window.order == "asc"
+    if window.after is not None:
+        statement = statement.where(Key.id > window.after if upward else Key.id < window.after)
+    statement = statement.order_by(Key.id if upward else Key.id.desc()).limit(window.limit + 1)
+    rows = [(key, name) for key, name in session.execute(statement)]
+    return rows[: window.limit], len(rows) > window.limit
+
+
+def revoke(session: Session, key_id: str, *, even_last: bool = False) -> bool:
+    """Revoke a key; whether some admin key stands behind it. Raises NotFound.
+
+    Raises LastAdminKey, unless ``even_last``, where nobody could make a key over HTTP any more.
+    """
+    standing = sa.select(Key.id).where(Key.role == "admin", is_standing())
+    # Locked in one order, so that two administrators do not revoke each other's at once.
+    admins = set(session.scalars(standing.order_by(Key.id).with_for_update()))
+    key, _ = get(session, key_id)
+    if admins == {key.id} and not even_last:
+        raise LastAdminKey
     key.revoked_at = key.revoked_at or now()
+    return bool(admins - {key.id})
+
+
+def is_standing() -> sa.ColumnElement[bool]:
+    """The key is neither expired nor revoked now."""
+    return sa.and_(Key.revoked_at.is_(None), sa.or_(Key.expires_at.is_(None), Key.expires_at > now()))
 
 
 def ensure_admin(database: Database, configured: str | None, path: Path) -> None:
@@ -149,11 +187,18 @@ def ensure_admin(database: Database, configured: str | None, path: Path) -> None
 
 
 class Authenticator:
-    """Checks presented keys; remembers each answer for a second, so that a revoked key is soon gone."""
+    """Checks presented keys; remembers each answer for a second, so that a revoked key is soon gone.
 
-    def __init__(self, database: Database) -> None:
+    ``most_failures``: so many wrong keys a minute are looked up for one address.
+    """
+
+    def __init__(self, database: Database, most_failures: int = 60) -> None:
         self._database = database
         self._seen: dict[tuple[str, str], tuple[float, Principal]] = {}
+        self._failures = Failures(most_failures)
+        self._known: tuple[float, frozenset[str]] = (0.0, frozenset())
+        self._reading_known = threading.Lock()
+        self.uses = Uses(database)
 
     def remembered(self, token: str, project: str) -> Principal | None:
         """The answer of less than a second ago, without touching the database."""
@@ -162,13 +207,19 @@ class Authenticator:
             return None
         return found[1]
 
-    def check(self, token: str, project: str) -> Principal | None:
-        """Look the key up; None when it is unknown, expired or revoked. ``project``: an admin's choice."""
+    def check(self, token: str, project: str, address: str = "") -> Principal | None:
+        """Look the key up; None when it is unknown, expired or revoked. ``project``: an admin's choice.
+
+        ``address`` is the client's. Raises TooManyFailures for one more wrong key from there.
+        """
+        secret = digest(token)
+        wait = self._failures.wait(address)
+        if wait and secret not in self._known_digests():
+            raise TooManyFailures(retry_after=wait)
         with self._database.reading() as session:
-            key = session.scalar(sa.select(Key).where(Key.secret_sha256 == digest(token)))
-            if key is None or key.revoked_at is not None:
-                return None
-            if key.expires_at is not None and key.expires_at <= now():
+            key = session.scalar(sa.select(Key).where(Key.secret_sha256 == secret, is_standing()))
+            if key is None:
+                self._failures.count(address)
                 return None
             project_id: str | None = key.project_id
             if project and key.role == "admin":
@@ -176,14 +227,24 @@ class Authenticator:
         if project_id is None:
             fault = Fault("Chainrule-Project", "not_found", "No project has this name.")
             raise NotFound("There is no such project.", fault)
+        self.uses.note(key.id)
         principal = Principal(key.id, project_id, key.role)
         if len(self._seen) > 10_000:
             self._seen.clear()
-        self._seen[token, project] = (time.monotonic() + FRESH_SECONDS, principal)
+        left = FRESH_SECONDS if key.expires_at is None else (key.expires_at - now()).total_seconds()
+        self._seen[token, project] = (time.monotonic() + min(FRESH_SECONDS, left), principal)
         return principal
 
     def standing(self, key_ids: Collection[str]) -> set[str]:
         """Those of the keys that are neither expired nor revoked now."""
-        valid = sa.and_(Key.revoked_at.is_(None), sa.or_(Key.expires_at.is_(None), Key.expires_at > now()))
         with self._database.reading() as session:
-            return set(session.scalars(sa.select(Key.id).where(Key.id.in_(key_ids), valid)))
+            return set(session.scalars(sa.select(Key.id).where(Key.id.in_(key_ids), is_standing())))
+
+    def _known_digests(self) -> frozenset[str]:
+        """Of all keys, as of the last second: however many wrong ones come, the database is asked once."""
+        with self._reading_known:
+            if self._known[0] < time.monotonic():
+                with self._database.reading() as session:
+                    found = frozenset(session.scalars(sa.select(Key.secret_sha256).where(is_standing())))
+                self._known = (time.monotonic() + FRESH_SECONDS, found)
+            return self._known[1]

@@ -1,16 +1,20 @@
 """Keys: their roles, their one secret, and the first one."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from app.errors import Forbidden, NotFound
+from app.errors import Forbidden, Invalid, LastAdminKey, NotFound
 from app.keys import service
 from app.keys.service import ROLES, Authenticator, Principal
 from app.storage.columns import now
 from app.storage.database import Database
+from app.storage.paging import Window
 from app.storage.tables import Key
 
 
@@ -64,7 +68,10 @@ def test_an_admin_chooses_the_project(database: Database) -> None:
 
 def test_revoked_and_expired_keys_open_nothing(database: Database) -> None:
     key, secret = make(database)
-    _, late = make(database, expires_at=now() - timedelta(seconds=1))
+    _, late = make(database, expires_at=now() + timedelta(seconds=0.01))
+    time.sleep(0.02)
+    with pytest.raises(Invalid, match="expires_at"):
+        make(database, expires_at=now() - timedelta(seconds=1))
     _, early = make(database, expires_at=now() + timedelta(hours=1))
     with database.writing() as session:
         service.revoke(session, key.id)
@@ -93,4 +100,47 @@ def test_an_operators_key_needs_no_file(database: Database, tmp_path: Path) -> N
         assert Authenticator(database).check(secret, "") is not None
     assert not path.exists()
     with database.reading() as session:
-        assert len(service.listing(session)) == 2
+        assert len(service.listing(session, Window())[0]) == 2
+
+
+def test_the_last_admin_key_is_not_revoked_over_http(database: Database) -> None:
+    first, _ = make(database, role="admin")
+    make(database, role="admin", expires_at=now() + timedelta(seconds=0.01))
+    reader, _ = make(database)
+    time.sleep(0.02)
+    with pytest.raises(LastAdminKey, match="keys revoke"), database.writing() as session:
+        service.revoke(session, first.id)
+    with database.writing() as session:
+        service.revoke(session, reader.id)
+    second, _ = make(database, role="admin")
+    with database.writing() as session:
+        assert service.revoke(session, first.id)
+    with pytest.raises(LastAdminKey), database.writing() as session:
+        service.revoke(session, second.id)
+
+
+def test_two_admins_do_not_revoke_each_other_at_once(database: Database) -> None:
+    keys = [make(database, role="admin")[0].id for _ in range(2)]
+    start = threading.Barrier(2)
+
+    def revoke(key_id: str) -> bool:
+        start.wait(5)
+        try:
+            with database.writing() as session:
+                service.revoke(session, key_id)
+        except LastAdminKey:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(revoke, keys)) == [False, True]
+
+
+def test_an_answer_is_not_remembered_beyond_the_end_of_its_key(database: Database) -> None:
+    _, secret = make(database, expires_at=now() + timedelta(seconds=0.3))
+    doorman = Authenticator(database)
+    assert doorman.check(secret, "") is not None
+    assert doorman.remembered(secret, "") is not None
+    time.sleep(0.31)
+    assert doorman.remembered(secret, "") is None
+    assert doorman.check(secret, "") is None
