@@ -58,9 +58,14 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
 
 
 def prepare(settings: Settings, database: Database) -> None:
-    """Bring the schema up to date (SQLite), and see to it that there is an admin key."""
+    """Bring the schema up to date (SQLite), and see to it that there is an admin key.
+
+    Raises WrongSchema where that is not for us to do.
+    """
     if database.is_sqlite:
         migration.upgrade(database)
+    else:
+        migration.require(database)
     configured = None if settings.admin_key is None else settings.admin_key.get_secret_value()
     keys.ensure_admin(database, configured, settings.admin_key_path)
 

@@ -20,7 +20,7 @@ from app.backups.rows import Row, Shape, decode
 from app.storage.blobs import CHUNK
 
 FORMAT = 1
-HASH = "CHAINRULE.sha256"
+HASH = "comment"  # the one that every tar lets pass in silence
 ROWS = re.compile(r"rows/(\w+)/(\d+)\.jsonl")
 BLOB = re.compile(r"blobs/([0-9a-f]{64})")
 

@@ -2,14 +2,12 @@
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import DatabaseUrl, DataDir, fail, settings_of
+from app.commands.options import DatabaseUrl, DataDir, refusals, settings_of
 
 if TYPE_CHECKING:
     from app.backups.flow import Passed
@@ -39,9 +37,10 @@ def backup(
 ) -> None:
     """Write everything to one file, while the server goes on."""
     from app.backups import service
+    from app.backups.flow import Refused
 
     settings = settings_of(data_dir=data_dir, database_url=database_url)
-    with _refusals():
+    with refusals(Refused):
         passed = service.backup(settings.url, settings.data_dir / "blobs", file.absolute(), Progress())
     _tell(f"{file} has", passed)
 
@@ -54,9 +53,10 @@ def restore(
 ) -> None:
     """Fill an empty data directory or database from a backup, and verify it."""
     from app.backups import service
+    from app.backups.flow import Refused
 
     settings = settings_of(data_dir=data_dir, database_url=database_url)
-    with _refusals():
+    with refusals(Refused):
         passed = service.restore(file, settings.url, settings.data_dir / "blobs", Progress())
     _tell("Restored and verified:", passed)
 
@@ -68,24 +68,11 @@ def copy(
 ) -> None:
     """Copy everything from one database to an empty other, and verify it; the first stays as it is."""
     from app.backups import service
-
-    with _refusals():
-        passed = service.copy(from_url, to_url, Progress())
-    _tell("Copied and verified:", passed)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    from sqlalchemy.exc import DBAPIError
-
     from app.backups.flow import Refused
 
-    try:
-        yield
-    except (Refused, OSError) as error:
-        raise fail(f"chainrule-server: {error}") from None
-    except DBAPIError as error:
-        raise fail(f"chainrule-server: the database says: {error.orig}") from None
+    with refusals(Refused):
+        passed = service.copy(from_url, to_url, Progress())
+    _tell("Copied and verified:", passed)
 
 
 def _tell(what: str, passed: "Passed") -> None:

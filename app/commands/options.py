@@ -1,5 +1,7 @@
 """The options that commands share, and the settings that come of them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +37,22 @@ def database_of(data_dir: Path | None, database_url: str | None) -> "Database":
     from app.storage.database import Database
 
     return Database(settings_of(data_dir=data_dir, database_url=database_url).url)
+
+
+@contextmanager
+def refusals(*more: type[Exception]) -> Iterator[None]:
+    """Say in one line why it is not done, and exit with 1, instead of a traceback."""
+    from sqlalchemy.exc import DBAPIError
+
+    from app.storage.migration import WrongSchema
+
+    expected: tuple[type[Exception], ...] = (WrongSchema, OSError, *more)
+    try:
+        yield
+    except DBAPIError as error:
+        raise fail(f"chainrule-server: the database says: {str(error.orig).strip()}") from None
+    except expected as error:
+        raise fail(f"chainrule-server: {error}") from None
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:

@@ -1,10 +1,11 @@
 """serve, worker, webhooks: processes that run until they are told to stop."""
 
+import contextlib
 from typing import Annotated
 
 import typer
 
-from app.commands.options import DatabaseUrl, DataDir, Workers, fail, settings_of
+from app.commands.options import DatabaseUrl, DataDir, Workers, refusals, settings_of
 
 application = typer.Typer()
 
@@ -31,10 +32,8 @@ def serve(
         workers=workers,
         insecure_http=insecure_http,
     )
-    try:
+    with refusals(serving.RefusesToStart):
         serving.serve(settings)
-    except (serving.RefusesToStart, OSError) as error:
-        raise fail(f"chainrule-server: {error}") from None
 
 
 @application.command()
@@ -45,6 +44,7 @@ def worker(data_dir: DataDir = None, database_url: DatabaseUrl = None, workers: 
 
     settings = settings_of(data_dir=data_dir, database_url=database_url, workers=workers)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _require_schema(settings.url)
     process.run_alone(serving.surroundings(settings))
 
 
@@ -54,4 +54,19 @@ def webhooks(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None
     from app import serving
     from app.webhooks import process
 
-    process.run_alone(serving.sending(settings_of(data_dir=data_dir, database_url=database_url)))
+    settings = settings_of(data_dir=data_dir, database_url=database_url)
+    _require_schema(settings.url)
+    process.run_alone(serving.sending(settings))
+
+
+def _require_schema(url: str) -> None:
+    """Exits with 1 where the schema is another; a database that is away is waited for later."""
+    from sqlalchemy.exc import DBAPIError
+
+    from app.storage import migration
+    from app.storage.database import Database
+
+    database = Database(url, 1)
+    with refusals(), contextlib.suppress(DBAPIError):
+        migration.require(database)
+    database.close()

@@ -2,7 +2,7 @@
 
 import typer
 
-from app.commands.options import DatabaseUrl, DataDir, settings_of
+from app.commands.options import DatabaseUrl, DataDir, refusals, settings_of
 
 application = typer.Typer()
 
@@ -16,5 +16,6 @@ def migrate(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
     settings = settings_of(data_dir=data_dir, database_url=database_url)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.url, patience=None)  # a large table takes its time
-    migration.upgrade(database)
-    typer.echo(f"The schema is at revision {migration.current(database)}.")
+    with refusals():
+        migration.upgrade(database)
+        typer.echo(f"The schema is at revision {migration.current(database)}.")

@@ -1,7 +1,9 @@
 """Move a database to the schema of ``tables.py``, by the scripts in ``alembic/``."""
 
+import fcntl
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +18,10 @@ from app.storage import view
 from app.storage.database import Database
 
 MIGRATION_LOCK = 7412
+
+
+class WrongSchema(Exception):
+    """The database has another schema than this program needs; the message says what to do."""
 
 
 def _scripts() -> Path:
@@ -62,14 +68,54 @@ def is_current(database: Database) -> bool:
             return False
 
 
-def upgrade(database: Database, revision: str = "head", *, keep_copy: bool = True) -> None:
-    """Apply what is missing in one transaction; before that, keep a copy of a SQLite file with data."""
-    before = current(database)
-    if before == (head() if revision == "head" else revision):
+def require(database: Database) -> None:
+    """Raise WrongSchema unless the database has the schema of this code."""
+    there = current(database)
+    if there == head():
         return
-    if keep_copy and database.path is not None and before is not None:
-        _copy(database, database.path.with_suffix(f".before-{head()}.sqlite"))
-    _run(database, command.upgrade, revision)
+    if there is None:
+        raise WrongSchema("This database has no schema yet: run `chainrule-server migrate`.")
+    _require_known(there)
+    raise WrongSchema(
+        f"This database has the schema {there}, and this program needs {head()}: back it up, stop what else "
+        "works on it, and run `chainrule-server migrate`."
+    )
+
+
+def _require_known(there: str | None) -> None:
+    if there is not None and there not in revisions():
+        raise WrongSchema(
+            f"This database has the schema {there} of a newer Chainrule: use that, or a newer one."
+        )
+
+
+def upgrade(database: Database, revision: str = "head", *, keep_copy: bool = True) -> None:
+    """Apply what is missing in one transaction; before that, keep a copy of a SQLite file with data.
+
+    Of several processes one does it, the others wait. Raises WrongSchema where it is newer than this code.
+    """
+    wanted = head() if revision == "head" else revision
+    if current(database) == wanted:
+        return
+    with _alone(database):
+        before = current(database)
+        _require_known(before)
+        if before == wanted:
+            return
+        if keep_copy and database.path is not None and before is not None:
+            _copy(database, database.path.with_suffix(f".before-{head()}.sqlite"))
+        _run(database, command.upgrade, revision)
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[None]:
+    """One process at a time copies and changes a SQLite file; the kernel unlocks what the dead have."""
+    if database.path is None:
+        yield
+        return
+    with database.path.with_name(f"{database.path.name}-migration").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def downgrade(database: Database, revision: str) -> None:

@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import pytest
 from app.backups import archive, flow
 from app.storage.blobs import Blobs
 from app.storage.database import Database
+from tests.support.killing import moments
 from tests.support.postgres import Postgres
 from tests.support.promises import in_database
 from tests.support.server import COMMAND, Server, until
@@ -139,17 +139,6 @@ def test_many_jobs_move_to_the_other_kind(
         assert train(other.client(), **asked, training={"epochs": 3})["status"] == "succeeded"
         with other.database() as database:
             assert [*in_database(database, Blobs(database, there / "blobs"))] == []
-
-
-def moments(*command: str | Path, at: int = 0) -> int:
-    """Run it, killed at a moment; or count them."""
-    arguments = [sys.executable, "-m", "tests.support.killing", str(at), *map(str, command)]
-    done = subprocess.run(arguments, capture_output=True, text=True)
-    if at:
-        assert done.returncode in (-9, 0), done.stderr[-3000:]
-        return 0
-    assert done.returncode == 0, done.stderr[-3000:]
-    return int(done.stdout.split()[-1])
 
 
 def is_whole(file: Path) -> bool:
