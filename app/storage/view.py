@@ -22,12 +22,13 @@ def view(database: Database, blobs: Path) -> Iterator[sa.Connection]:
     if not database.is_sqlite:
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         with database.engine.connect().execution_options(**options) as connection:
+            connection.execute(sa.text("SELECT 1"))  # it is this that begins it
             yield connection
         return
     with _hold(blobs):
         if database.wal:
             with database.engine.connect() as connection:
-                connection.execute(sa.text("SELECT count(*) FROM sqlite_master"))  # it is this that begins it
+                connection.execute(sa.text("SELECT count(*) FROM sqlite_master"))  # the same
                 yield connection
             return
         assert database.path is not None

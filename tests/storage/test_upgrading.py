@@ -9,7 +9,9 @@ import lzma
 import os
 import random
 import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,14 @@ from app.models.warm import WarmModels
 from app.predictions import service
 from app.predictions.schemas import PredictRequest
 from app.storage import migration
+from app.storage import view as view_module
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.tables import Model
 from app.storage.view import view
 from tests.support.killing import moments
 from tests.support.promises import in_database
+from tests.support.rows import another_process
 from tests.support.server import COMMAND
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -148,6 +152,24 @@ def test_several_that_migrate_at_once_do_it_once(first: Database, archive: Path,
         assert migration.current(old) == "0001"
         assert there(old, shapes, blobs) == {**written, "snapshots": Tally()}
         old.close()
+
+
+def test_one_at_a_time_copies_and_changes_a_file(first: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not first.is_sqlite:
+        pytest.skip("Postgres has a lock of its own")
+    migration.downgrade(first, "0001")
+    copies, copy = [], view_module.copy
+
+    def slowly(database: Database, destination: Path) -> None:
+        copies.append(destination)
+        time.sleep(0.3)
+        copy(database, destination)
+
+    monkeypatch.setattr(view_module, "copy", slowly)
+    with another_process(first) as other, ThreadPoolExecutor(2) as pool:
+        for each in [pool.submit(migration.upgrade, database) for database in (first, other)]:
+            each.result(30)
+    assert len(copies) == 1
 
 
 @pytest.mark.slow

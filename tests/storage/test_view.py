@@ -20,7 +20,6 @@ COUNT = sa.select(sa.func.count()).select_from(Job)
 def test_it_stays_as_it_was_while_others_write(database: Database, blobs: Blobs) -> None:
     add_job(database)
     with view(database, blobs.directory) as connection:
-        assert connection.scalar(COUNT) == 1
         start = time.monotonic()
         add_job(database)
         assert time.monotonic() - start < 1.0
