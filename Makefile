@@ -28,7 +28,7 @@ LOCK := $(BIN)/python -m uv --quiet pip compile pyproject.toml --universal --pyt
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo examples serve test check faults lint bench peers lock clean
+.PHONY: help install demo examples serve test check faults lint bench peers docs lock clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -69,6 +69,9 @@ bench: $(VENV)/.dev ## Compare our speed with that of the peers that are install
 
 peers: $(VENV)/.dev ## Install the peers that make bench compares with
 	@$(PIP) install -qq $(TORCH) $(JAX)
+
+docs: $(VENV)/.runtime ## Write the tables of docs/errors.md anew, from app/codes.py
+	@$(BIN)/python -m app.codes docs/errors.md
 
 lock: $(VENV)/.dev ## Resolve requirements.txt and requirements-dev.txt anew
 	@$(LOCK) --group build -o requirements.txt

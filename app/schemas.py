@@ -19,6 +19,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import definitions_schema
 
+from app.codes import FAULTS, PROBLEMS, WARNINGS
+
 Item = TypeVar("Item")
 
 
@@ -99,7 +101,11 @@ class Shape:
 class Warned(Answer):
     """Something that was done, but that you should know of."""
 
-    code: str = Field(description="What it is, for programs.", examples=["missing_target"])
+    code: str = Field(
+        description="What it is, for programs.",
+        examples=["missing_target"],
+        json_schema_extra=words((*FAULTS, *WARNINGS)),
+    )
     param: str = Field(description="What it is about.", examples=["target"])
     message: str = Field(
         description="What it is, for people.",
@@ -174,7 +180,11 @@ class ProblemFault(Answer):
     """One thing that is wrong, where it is, and a way out."""
 
     param: str = Field(description="Where it is.", examples=["architecture.layers[1].units"])
-    code: str = Field(description="What it is, from one published table.", examples=["out_of_range"])
+    code: str = Field(
+        description="What it is, from one published table.",
+        examples=["out_of_range"],
+        json_schema_extra=words((*FAULTS, *WARNINGS, *PROBLEMS)),
+    )
     message: str = Field(
         description="What it is, for people. The rejected value is never repeated.",
         examples=["Input should be greater than or equal to 1."],
@@ -201,7 +211,11 @@ class Problem(Answer):
         examples=["architecture.layers[1].units: Input should be greater than or equal to 1."],
     )
     instance: str = Field(description="The path that was asked for.", examples=["/v1/jobs"])
-    code: str = Field(description="The kind of problem, from one published table.", examples=["invalid"])
+    code: str = Field(
+        description="The kind of problem, from one published table.",
+        examples=["invalid"],
+        json_schema_extra=words(PROBLEMS),
+    )
     errors: list[ProblemFault] = Field(
         description="Everything that is wrong with the request; empty where nothing can be pointed at."
     )

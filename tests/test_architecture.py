@@ -28,7 +28,7 @@ LAYERS = (
     ("audit",),
     ("storage", "engine"),
     ("validation", "schemas", "strict_json"),
-    ("vocabulary",),
+    ("codes", "vocabulary"),
     ("errors", "settings", "keeper", "logs", ""),
 )
 """From the top down. A part may import those below it, and itself; ``""`` is ``app/__init__.py``."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.codes import FAULTS, JOB_ERRORS, PROBLEMS, WARNINGS, page
 from app.errors import ChainruleError
 from app.settings import Settings
 
@@ -77,12 +78,12 @@ def codes() -> set[str]:
 
 
 def rows(page: str) -> dict[str, list[str]]:
-    """The table rows of a page, by the code in their first cell."""
+    """The table rows of a page, by the code in their first cell: the first row of each."""
     lines = (ROOT / "docs" / page).read_text().splitlines()
     cells = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")
     ]
-    return {row[0].strip("`"): row[1:] for row in cells}
+    return {row[0].strip("`"): row[1:] for row in reversed(cells)}
 
 
 def test_the_collector_sees_each_way_in_which_a_code_is_written() -> None:
@@ -91,12 +92,28 @@ def test_the_collector_sees_each_way_in_which_a_code_is_written() -> None:
     assert seen <= codes()
 
 
+TABLE = {*PROBLEMS, *FAULTS, *WARNINGS, *JOB_ERRORS}
+
+
 def test_every_code_is_in_the_table() -> None:
-    assert codes() - rows("errors.md").keys() == set()
+    assert codes() - TABLE == set(), "give it a line in app/codes.py"
 
 
 def test_the_table_has_no_code_that_is_gone() -> None:
-    assert rows("errors.md").keys() - codes() == set()
+    assert TABLE - codes() == set()
+
+
+def test_the_page_has_the_table() -> None:
+    path = ROOT / "docs" / "errors.md"
+    assert path.read_text() == page(path.read_text()), "write codes into app/codes.py, and run 'make docs'"
+    assert rows("errors.md").keys() == TABLE
+
+
+def test_the_page_is_written_from_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "errors.md").read_text()
+    monkeypatch.setitem(JOB_ERRORS, "new_code", "It is new.")
+    assert "| `new_code` | It is new. |\n<!-- end -->" in page(text)
+    assert page(page(text)) == page(text)
 
 
 @pytest.mark.parametrize("family", list(families()), ids=lambda family: family.__name__)

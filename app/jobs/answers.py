@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from app.architectures.schemas import NetworkAnswer
+from app.codes import JOB_ERRORS, PROBLEMS
 from app.jobs.schemas import Training
 from app.jobs.states import State
 from app.models.measures import SplitMeasures
@@ -97,7 +98,11 @@ class JobResult(Answer):
 class JobError(Answer):
     """Why a job has failed."""
 
-    code: str = Field(description="What it is, from one published table.", examples=["diverged"])
+    code: str = Field(
+        description="What it is, from one published table.",
+        examples=["diverged"],
+        json_schema_extra=words({**JOB_ERRORS, **PROBLEMS}),
+    )
     message: str = Field(
         description="What it is, for people.", examples=["The cost of epoch 3 is not finite."]
     )
