@@ -4,7 +4,7 @@ import os
 
 import typer
 
-from app.commands import backups, checks, keys, projects, running, schema
+from app.commands import audit, backups, checks, keys, projects, running, schema
 from app.worker.pinning import pin_blas
 
 pin_blas()  # before NumPy is imported: two BLAS threads round differently than one
@@ -20,6 +20,7 @@ application.add_typer(schema.application)
 application.add_typer(backups.application)
 application.add_typer(checks.application)
 application.add_typer(keys.application, name="keys")
+application.add_typer(audit.application, name="audit")
 application.add_typer(projects.application, name="projects")
 
 

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 import app
 from app import logs, openapi, problems, routes
+from app.audit.recording import note
 from app.datasets.jail import Jail, Limits
 from app.datasets.service import Uploads
 from app.dependencies import State
@@ -63,7 +64,11 @@ def prepare(settings: Settings, database: Database) -> None:
     Raises WrongSchema where that is not for us to do.
     """
     if database.is_sqlite:
+        before = migration.current(database)
         migration.upgrade(database)
+        if before not in (None, migration.head()):
+            with database.writing() as session:
+                note(session, "server.migrate", None, {"before": before, "after": migration.head()})
     else:
         migration.require(database)
     configured = None if settings.admin_key is None else settings.admin_key.get_secret_value()

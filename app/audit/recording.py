@@ -47,16 +47,17 @@ def note(
     object_id: str | None,
     data: dict[str, Any] | None = None,
     project_id: str | None = None,
+    role: str = SERVER,
 ) -> None:
     """Log what the session cannot see for itself, as a deletion by a bare statement.
 
-    It is whoever is acting that did it; else the server itself.
+    It is whoever is acting that did it; else ``role``.
     """
     act = current()
     entry = {
         "project_id": project_id or (SERVER_CHAIN if act is None else act.project_id),
         "key_id": None if act is None else act.key_id,
-        "role": SERVER if act is None else act.role,
+        "role": role if act is None else act.role,
         "action": action,
         "object_id": object_id,
         "request_id": None if act is None else act.request_id,

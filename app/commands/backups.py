@@ -2,12 +2,13 @@
 
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import DatabaseUrl, DataDir, refusals, settings_of
+from app.commands.options import DatabaseUrl, DataDir, log_operation, refusals, settings_of
 
 if TYPE_CHECKING:
     from app.backups.flow import Passed
@@ -42,6 +43,7 @@ def backup(
     settings = settings_of(data_dir=data_dir, database_url=database_url)
     with refusals(Refused):
         passed = service.backup(settings.url, settings.data_dir / "blobs", file.absolute(), Progress())
+        _log(settings.url, "server.backup")
     _tell(f"{file} has", passed)
 
 
@@ -58,6 +60,7 @@ def restore(
     settings = settings_of(data_dir=data_dir, database_url=database_url)
     with refusals(Refused):
         passed = service.restore(file, settings.url, settings.data_dir / "blobs", Progress())
+        _log(settings.url, "server.restore")
     _tell("Restored and verified:", passed)
 
 
@@ -72,7 +75,15 @@ def copy(
 
     with refusals(Refused):
         passed = service.copy(from_url, to_url, Progress())
+        _log(to_url, "server.copy")
     _tell("Copied and verified:", passed)
+
+
+def _log(url: str, action: str) -> None:
+    from app.storage.database import Database
+
+    with closing(Database(url, 2)) as database:
+        log_operation(database, action)
 
 
 def _tell(what: str, passed: "Passed") -> None:

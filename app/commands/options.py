@@ -55,6 +55,15 @@ def refusals(*more: type[Exception]) -> Iterator[None]:
         raise fail(f"chainrule-server: {error}") from None
 
 
+def log_operation(database: "Database", action: str, **data: Any) -> None:
+    """An entry in the audit log for what a command does to the database as a whole."""
+    from app.audit.acting import OPERATOR
+    from app.audit.recording import note
+
+    with database.writing() as session:
+        note(session, action, None, data, role=OPERATOR)
+
+
 def fail(message: str, code: int = 1) -> typer.Exit:
     """Say on stderr what went wrong; raise what this returns."""
     typer.echo(message, err=True)

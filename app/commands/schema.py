@@ -2,7 +2,7 @@
 
 import typer
 
-from app.commands.options import DatabaseUrl, DataDir, refusals, settings_of
+from app.commands.options import DatabaseUrl, DataDir, log_operation, refusals, settings_of
 
 application = typer.Typer()
 
@@ -17,5 +17,9 @@ def migrate(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.url, patience=None)  # a large table takes its time
     with refusals():
+        before = migration.current(database)
         migration.upgrade(database)
-        typer.echo(f"The schema is at revision {migration.current(database)}.")
+        after = migration.current(database)
+        if before not in (None, after):
+            log_operation(database, "server.migrate", before=before, after=after)
+        typer.echo(f"The schema is at revision {after}.")
