@@ -90,6 +90,7 @@ def upgrade() -> None:
         sa.Column("chain_sha256", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("project_id", "seq", name=op.f("pk_audit")),
         sa.UniqueConstraint("id", name=op.f("uq_audit_id")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_audit_object_id"), "audit", ["object_id"])
     op.create_table(
@@ -98,6 +99,7 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("chain_sha256", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("project_id", name=op.f("pk_audit_heads")),
+        sqlite_with_rowid=False,
     )
     _make_append_only()
     op.add_column("keys", sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True))

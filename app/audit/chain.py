@@ -5,13 +5,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.storage.columns import new_id, now, to_json
-from app.storage.declaring import core
-from app.storage.tables import AuditEntry, AuditHead
 
 GENESIS = "0" * 64
 """What the first entry of a chain has before it."""
@@ -21,24 +17,20 @@ COVERED = (
     *("action", "object_id", "request_id", "data"),
 )
 
-_entries, _heads = core(AuditEntry), core(AuditHead)
+COLUMNS = (*COVERED, "chain_sha256")
+MARKS = {"sqlite": "?", "postgresql": "%s"}
 
-
-def _step(insert: Any) -> Any:
-    """One entry more, and the hash of the last so far; whoever else adds one to this chain waits for us."""
-    first = insert(_heads).values(project_id=sa.bindparam("project"), count=1, chain_sha256=GENESIS)
-    further = first.on_conflict_do_update(index_elements=["project_id"], set_={"count": _heads.c.count + 1})
-    return further.returning(_heads.c.count, _heads.c.chain_sha256)
-
-
-# Built once: they run in the transaction of every submitted job.
-STEP = {"sqlite": _step(sqlite.insert), "postgresql": _step(postgresql.insert)}
-INSERT = sa.insert(_entries)
-ADVANCE = (
-    sa.update(_heads)
-    .where(_heads.c.project_id == sa.bindparam("project"))
-    .values(chain_sha256=sa.bindparam("sha256"))
-)
+# For the driver itself, as they run in the transaction of every submitted job.
+_STEP = """INSERT INTO audit_heads (project_id, count, chain_sha256) VALUES (?, 1, ?)
+    ON CONFLICT (project_id) DO UPDATE SET count = audit_heads.count + 1 RETURNING count, chain_sha256"""
+_INSERT = f"INSERT INTO audit ({', '.join(COLUMNS)}) VALUES ({', '.join('?' for _ in COLUMNS)})"  # noqa: S608
+_ADVANCE = "UPDATE audit_heads SET chain_sha256 = ? WHERE project_id = ?"
+STATEMENTS = {
+    dialect: tuple(each.replace("?", mark) for each in (_STEP, _INSERT, _ADVANCE))
+    for dialect, mark in MARKS.items()
+}
+"""By dialect: one entry more, and the hash of the last so far, which whoever else adds one waits for; the
+entry; its hash."""
 
 
 def moment_of(created_at: datetime) -> str:
@@ -58,9 +50,15 @@ def append(session: Session, entry: Mapping[str, Any]) -> None:
 
     On Postgres the chain is locked until the transaction ends: call it last.
     """
-    place = {"project": entry["project_id"]}
-    seq, before = session.execute(STEP[session.get_bind().dialect.name], place).one()
+    connection = session.connection()
+    step, insert, advance = STATEMENTS[connection.dialect.name]
+    project = entry["project_id"]
+    seq, before = connection.exec_driver_sql(step, (project, GENESIS)).one()
     whole = {**entry, "seq": seq, "id": new_id("aud"), "created_at": now()}
     sha256 = digest(before, whole)
-    session.execute(INSERT, {**whole, "chain_sha256": sha256})
-    session.execute(ADVANCE, {**place, "sha256": sha256})
+    moment: object = whole["created_at"]
+    if connection.dialect.name == "sqlite":
+        moment = f"{moment:%Y-%m-%d %H:%M:%S.%f}"  # as SQLAlchemy writes it
+    values = {**whole, "created_at": moment, "data": to_json(whole["data"]), "chain_sha256": sha256}
+    connection.exec_driver_sql(insert, tuple(values[name] for name in COLUMNS))
+    connection.exec_driver_sql(advance, (sha256, project))

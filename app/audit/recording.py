@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from app.audit import chain
 from app.audit.acting import SERVER, SERVER_CHAIN, Act, current
-from app.storage.declaring import Table
 
 NOUNS = {
     "aliases": "alias",
@@ -71,12 +70,14 @@ def _see(session: Session, _: object) -> None:
     act = current()
     if act is None:
         return
-    touched: dict[Table, set[str]] = session.info.setdefault(_ROWS, {})
-    for row in (*session.new, *session.dirty, *session.deleted):
+    touched: dict[Any, set[str]] = session.info.setdefault(_ROWS, {})
+    for row in (*session.new, *session.deleted):
         if row.__tablename__ == act.collection:
-            attributes = sa.inspect(row).attrs
-            changed = {each.key for each in attributes if each.history.has_changes()}
-            if changed or row in session.deleted:
+            touched.setdefault(row, set())
+    for row in session.dirty:
+        if row.__tablename__ == act.collection:
+            changed = {each.key for each in sa.inspect(row).attrs if each.history.has_changes()}
+            if changed:
                 touched.setdefault(row, set()).update(changed)
 
 

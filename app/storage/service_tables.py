@@ -86,7 +86,7 @@ class AuditEntry(Table):
     """
 
     __tablename__ = "audit"
-    __table_args__ = (sa.Index(None, "object_id"),)
+    __table_args__ = (sa.Index(None, "object_id"), {"sqlite_with_rowid": False})
 
     project_id: Mapped[str] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -105,6 +105,7 @@ class AuditHead(Table):
     """How many entries a project has, and the hash of the last: one that is cut off is missed."""
 
     __tablename__ = "audit_heads"
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     project_id: Mapped[str] = mapped_column(primary_key=True)
     count: Mapped[int]
