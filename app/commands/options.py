@@ -1,5 +1,6 @@
 """The options that commands share, and the settings that come of them."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,14 +18,17 @@ Workers = Annotated[int | None, typer.Option(help="Trainer slots; 0 for none.")]
 
 
 def settings_of(**options: Any) -> "Settings":
-    """The settings; an option that was given wins over the environment. Exits with 2 where one is wrong."""
+    """The settings; an option that was given wins over the environment, and that over files of secrets, as
+    systemd and Docker give them. Exits with 2 where one is wrong.
+    """
     from pydantic import ValidationError
 
     from app.settings import Settings
 
     given = {name: value for name, value in options.items() if value is not None}
+    secrets = [each for each in (os.environ.get("CREDENTIALS_DIRECTORY"), "/run/secrets") if each]
     try:
-        return Settings(**given)
+        return Settings(**given, _secrets_dir=[each for each in secrets if Path(each).is_dir()])
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False):
             name = ".".join(str(step) for step in each["loc"])

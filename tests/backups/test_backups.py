@@ -164,6 +164,8 @@ def test_every_kind_of_damage_is_refused(filled: Database, blobs: Blobs, tmp_pat
     assert [name for name, *_ in members][:1] == ["header.json"]
     harmed = {f"cut at {size}": whole[:size] for size in (0, 100, len(whole) // 2, len(whole) - 20_000)}
     for name, start, size in members:
+        if name.startswith("rows/") and name.split("/")[1] not in ("blobs", "jobs"):
+            continue  # as good as those two
         place = start + size // 2
         harmed[name] = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
     file.unlink()
