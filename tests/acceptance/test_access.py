@@ -1,19 +1,20 @@
 """Who may do what: keys, roles and projects."""
 
-import hashlib
-import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.operations import ROLES, least_roles
 from tests.support.problems import assert_problem, without_chance
 from tests.support.server import Server, until
 from tests.support.training import XOR, Json, made, train, upload
 
 UNKNOWN = "0" * 24
-ROLES = ("predict", "read", "write", "admin")
 
 
 @pytest.fixture(scope="module")
@@ -83,47 +84,29 @@ def test_probes_tell_what_is_alive(server: Server) -> None:
     assert {each["pid"] for each in workers} >= {each.pid for each in server.processes().supervisors}
 
 
-LEAST_ROLE = [
-    ("predict", "POST", "/v1/models/mdl_{0}/predict"),
-    ("predict", "GET", "/v1/models/mdl_{0}"),
-    ("read", "GET", "/v1"),
-    ("read", "GET", "/v1/datasets"),
-    ("read", "GET", "/v1/datasets/ds_{0}/rows"),
-    ("read", "GET", "/v1/jobs/job_{0}/epochs"),
-    ("read", "GET", "/v1/jobs/job_{0}/events"),
-    ("read", "GET", "/v1/models"),
-    ("read", "GET", "/v1/models/mdl_{0}/parameters"),
-    ("read", "POST", "/v1/models/mdl_{0}/evaluate"),
-    ("read", "POST", "/v1/models/mdl_{0}/trace"),
-    ("write", "POST", "/v1/datasets"),
-    ("write", "POST", "/v1/architectures"),
-    ("write", "POST", "/v1/jobs"),
-    ("write", "PATCH", "/v1/jobs/job_{0}"),
-    ("write", "POST", "/v1/jobs/job_{0}/cancel"),
-    ("write", "POST", "/v1/jobs/job_{0}/retry"),
-    ("write", "POST", "/v1/jobs/job_{0}/resume"),
-    ("write", "POST", "/v1/jobs/job_{0}/pause"),
-    ("write", "DELETE", "/v1/models/mdl_{0}"),
-    ("admin", "GET", "/v1/keys"),
-    ("admin", "POST", "/v1/keys"),
-    ("admin", "GET", "/v1/keys/key_{0}"),
-    ("admin", "DELETE", "/v1/keys/key_{0}"),
-    ("admin", "GET", "/v1/audit"),
-]
+OPERATIONS = least_roles()
+AUDIT_PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize(("least", "method", "template"), LEAST_ROLE)
-def test_roles_open_what_they_should(
-    server: Server, role: str, least: str, method: str, template: str
-) -> None:
-    body = {"nonsense": True} if method in ("POST", "PATCH") else None
-    response = server.client(role, "roles").request(method, template.format(UNKNOWN), json=body)
-    if ROLES.index(role) < ROLES.index(least):
-        problem = assert_problem(response, 403, "role_too_low")
-        assert f"'{least}'" in problem["detail"]
-    else:
-        assert response.status_code in (200, 404, 422), response.text
+def test_every_operation_has_its_least_role_on_the_page(server: Server) -> None:
+    paths = server.client().get("/openapi.json").json()["paths"]
+    assert OPERATIONS.keys() == {f"{method.upper()} {path}" for path in paths for method in paths[path]}
+    assert set(OPERATIONS.values()) == {"none", *ROLES}
+
+
+@pytest.mark.parametrize("operation", [each for each in OPERATIONS if OPERATIONS[each] != "none"])
+def test_roles_open_what_the_page_says(server: Server, operation: str) -> None:
+    least = OPERATIONS[operation]
+    method, template = operation.split()
+    path = re.sub(r"\{(\w+)\}", f"x_{UNKNOWN}", template)
+    body = {"nonsense": True} if method in ("POST", "PUT", "PATCH") else None
+    for role in ROLES:
+        response = server.client(role, "roles").request(method, path, json=body)
+        if ROLES.index(role) < ROLES.index(least):
+            problem = assert_problem(response, 403, "role_too_low")
+            assert f"'{least}'" in problem["detail"]
+        else:
+            assert response.status_code in (200, 404, 422), response.text
 
 
 PATHS = [
@@ -286,6 +269,15 @@ def test_what_a_key_does_is_in_the_audit_log(server: Server) -> None:
     assert_problem(writer.get("/v1/audit"), 403, "role_too_low")
 
 
+def test_what_is_sent_again_is_logged_once(server: Server) -> None:
+    writer = server.client("write", "logged again")
+    headers = {"Idempotency-Key": "once"}
+    first, again = (writer.post("/v1/architectures", json={"layers": []}, headers=headers) for _ in range(2))
+    assert again.headers["idempotency-replayed"] == "true"
+    query = {"object_id": first.json()["id"]}
+    assert len(made(server.client().get("/v1/audit", params=query), 200)["data"]) == 1
+
+
 def test_anybody_with_the_log_can_check_its_chain(server: Server) -> None:
     """As docs/audit.md says, from the answers alone."""
     admin = server.client()
@@ -296,17 +288,12 @@ def test_anybody_with_the_log_can_check_its_chain(server: Server) -> None:
         page = made(admin.get("/v1/audit", params={"order": "asc", "limit": 100, **after}), 200)
         entries += page["data"]
     last: dict[str, str] = {}
-    covered = ["action", "created_at", "data", "id", "key_id", "object_id", "project_id"]
-    covered += ["request_id", "role", "seq"]
+    page_code = re.findall(r"```python\n(.*?)```", AUDIT_PAGE.read_text(), re.DOTALL)[0]
+    described: dict[str, Any] = {}
+    exec(page_code, described)
     for entry in sorted(entries, key=lambda each: each["seq"]):
-        text = json.dumps(
-            {name: entry[name] for name in covered}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
-        )
         assert entry["previous_sha256"] == last.get(entry["project_id"], "0" * 64)
-        assert (
-            hashlib.sha256(f"{entry['previous_sha256']}\n{text}".encode()).hexdigest()
-            == entry["chain_sha256"]
-        )
+        assert described["chain_sha256"](entry) == entry["chain_sha256"]
         last[entry["project_id"]] = entry["chain_sha256"]
     assert len(last) > 1
 

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from app.audit import chain, recording, verification
 from app.audit.chain import GENESIS, digest
@@ -205,3 +208,24 @@ def test_the_hash_is_as_the_page_says(whole: Database) -> None:
     }
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert entry.chain_sha256 == hashlib.sha256(f"{'0' * 64}\n{text}".encode()).hexdigest()
+
+
+def test_entries_are_taken_away_as_the_page_says_and_missed_ever_after(whole: Database) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
+    scripts = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    script = scripts[0 if whole.is_sqlite else 1].replace("proj_…", CHAIN).replace("1000", "3")
+    connection = whole.engine.raw_connection()
+    driver: Any = connection.driver_connection
+    if whole.is_sqlite:
+        driver.executescript(script)
+    else:
+        driver.autocommit = True
+        driver.execute(script)
+    connection.invalidate()
+    missing = [Finding(CHAIN, 1, "the entries from here to 3 are missing")]
+    assert verify(whole) == missing
+    with pytest.raises(DBAPIError, match="append-only"), whole.writing() as session:
+        session.execute(sa.delete(AuditEntry))
+    with whole.writing() as session:
+        recording.note(session, "thing.create", "later")
+    assert verify(whole) == missing
