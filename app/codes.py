@@ -23,6 +23,10 @@ PROBLEMS = {
     "unauthenticated": "No key, or one that is unknown, expired or revoked.",
     "role_too_low": "The key is good, but its role may not do this; `detail` names the role.",
     "read_only": "Another project shares this dataset: it can be read and trained on, and nothing else.",
+    "quota_reached": (
+        "The project has as much as it may; `quota` names the limit, `limit` and `used` are its numbers. "
+        "Waiting does not help: delete something, or ask for less."
+    ),
     "not_found": "No such object in this project. Another project's object looks exactly the same.",
     "method_not_allowed": "The path does not take this method.",
     "wrong_state": "The object's state does not allow this; `allowed` lists what it takes.",
@@ -40,6 +44,18 @@ PROBLEMS = {
     "invalid_dataset": "The file cannot be read as a dataset: see `errors`.",
     "too_many_wrong_keys": (
         "Too many wrong keys came from this address within a minute. A valid one is taken all the same."
+    ),
+    "daily_quota_reached": (
+        "The project has asked for as many multiply-adds as it may in a day; `limit` and `used` are the "
+        "numbers. `Retry-After` is until midnight, UTC."
+    ),
+    "rate_limited": (
+        "As many requests came within a minute as this key, or its project, may make. `Retry-After`, "
+        "`RateLimit` and `RateLimit-Policy` say when to go on: [limits.md](limits.md)."
+    ),
+    "too_many_uploads": (
+        "As many uploads of this project are under way as may (`CHAINRULE_MAX_UPLOADS_PER_PROJECT`). Send "
+        "fewer at once."
     ),
     "too_many_jobs": "As many jobs of this project wait as may. `Retry-After` says when to try again.",
     "too_many_streams": (

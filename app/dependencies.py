@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from app import strict_json
 from app.audit import recording  # noqa: F401 (sees to it that every change is logged)
 from app.audit.acting import Act, acting, asked
+from app.datasets.admission import Admission
 from app.datasets.jail import Jail
 from app.datasets.service import Uploads
 from app.errors import Fault, InFlight, Invalid, UnsupportedMediaType
@@ -23,6 +24,7 @@ from app.keys.service import Authenticator, Principal
 from app.lists import PartDep as PartDep
 from app.lists import WindowDep as WindowDep
 from app.lists import listed as listed
+from app.projects.quotas import Quotas
 from app.schemas import Renamed
 from app.settings import Settings
 from app.storage.blobs import Blobs
@@ -42,9 +44,11 @@ class State:
     watch: Watch
     jail: Jail
     uploads: Uploads
+    admission: Admission
     authenticator: Authenticator
     warm: Any
     following: Following
+    quotas: Quotas
     in_flight: set[tuple[str, str, str]] = field(default_factory=set)
 
     @property

@@ -196,6 +196,57 @@ class TooManyJobs(ChainruleError):
         self.headers = {"Retry-After": "5"}
 
 
+class TooManyUploads(ChainruleError):
+    """As many uploads of this project are under way as may."""
+
+    status = 429
+    code = "too_many_uploads"
+
+    def __init__(self, detail: str | None = None, *faults: Fault) -> None:
+        super().__init__(detail, *faults)
+        self.headers = {"Retry-After": "5"}
+
+
+class RateLimited(ChainruleError):
+    """As many requests came within a minute as may."""
+
+    status = 429
+    code = "rate_limited"
+
+
+class QuotaReached(ChainruleError):
+    """The project has as much as it may."""
+
+    status = 403
+    code = "quota_reached"
+
+    def __init__(
+        self, detail: str | None = None, *faults: Fault, quota: str = "", limit: int = 0, used: int = 0
+    ) -> None:
+        super().__init__(detail, *faults)
+        self.members = {"quota": quota, "limit": limit, "used": used}
+
+
+class DailyQuotaReached(ChainruleError):
+    """The project has asked for as much as it may in a day."""
+
+    status = 429
+    code = "daily_quota_reached"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *faults: Fault,
+        quota: str = "",
+        limit: int = 0,
+        used: int = 0,
+        retry_after: int = 86_400,
+    ) -> None:
+        super().__init__(detail, *faults)
+        self.members = {"quota": quota, "limit": limit, "used": used}
+        self.headers = {"Retry-After": str(retry_after)}
+
+
 class Unavailable(ChainruleError):
     """The service cannot answer just now."""
 

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 import app
 from app import logs, openapi, problems, routes
 from app.audit.recording import note
+from app.datasets.admission import Admission
 from app.datasets.jail import Jail, Limits
 from app.datasets.service import Uploads
 from app.dependencies import State
@@ -16,6 +17,7 @@ from app.gate import OPEN_PATHS, Gate
 from app.keys import service as keys
 from app.models.warm import WarmModels
 from app.predictions.schemas import PredictRequest
+from app.projects import service as projects
 from app.request_log import RequestLog
 from app.settings import Settings
 from app.storage import migration
@@ -90,6 +92,7 @@ def _state(settings: Settings, database: Database) -> State:
     jail = Jail(limits)
     watch = Watch(database)
     authenticator = keys.Authenticator(database, settings.max_wrong_keys_per_minute)
+    quotas = projects.by_default(settings)
     return State(
         settings=settings,
         database=database,
@@ -97,8 +100,10 @@ def _state(settings: Settings, database: Database) -> State:
         blobs=blobs,
         watch=watch,
         jail=jail,
-        uploads=Uploads(blobs, jail, disk, settings.data_dir),
+        uploads=Uploads(blobs, jail, disk, settings.data_dir, quotas),
+        admission=Admission(settings.max_parses, settings.max_uploads_per_project),
         authenticator=authenticator,
         warm=WarmModels(database, blobs),
         following=Following(database, watch, authenticator, settings),
+        quotas=quotas,
     )

@@ -27,6 +27,7 @@ TAGS: list[Json] = [
     {"name": "predictions", "description": "Answers for new rows."},
     {"name": "webhooks", "description": "Events of jobs, sent to you as signed messages."},
     {"name": "keys", "description": "API keys, for administrators."},
+    {"name": "projects", "description": "What each project may have, and what it has."},
     {"name": "operations", "description": "The server itself."},
 ]
 

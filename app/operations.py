@@ -57,6 +57,17 @@ class LimitsAnswer(Answer):
     max_queued_jobs: int = Field(
         description="Waiting jobs of a project that has no limit of its own.", examples=[10000]
     )
+    max_datasets: int | None = Field(
+        description="Datasets of a project that has no limit of its own; null: no limit.", examples=[50]
+    )
+    max_stored_bytes: int | None = Field(
+        description="Bytes stored of a project that has no limit of its own; null: no limit.",
+        examples=[10737418240],
+    )
+    max_multiply_adds_per_day: int | None = Field(
+        description="Multiply-adds in a day of a project that has no limit of its own; null: no limit.",
+        examples=[1000000000000000],
+    )
 
 
 class Server(Answer):
@@ -156,6 +167,9 @@ def server(state: StateDep) -> dict[str, Any]:
         "max_predict_rows",
         "max_running_jobs",
         "max_queued_jobs",
+        "max_datasets",
+        "max_stored_bytes",
+        "max_multiply_adds_per_day",
     )
     limits = {name: getattr(settings, name) for name in names}
     limits["job_memory_bytes"] = settings.memory_of_a_job

@@ -105,8 +105,7 @@ async def _http(request: Request, error: Exception) -> Response:
         translated.detail = "There is nothing at this path."
     translated.headers.update(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        taken = (error.headers or {}).get("Allow", "").split(", ")
-        allowed = methods_of(request.app, request.url.path) or sorted(taken)
+        allowed = methods_of(request.app, request.url.path)
         translated.headers = {"Allow": ", ".join(allowed)}
         translated.members = {"allowed": allowed}
     return response(request, translated)

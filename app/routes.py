@@ -7,12 +7,12 @@ from app.aliases import router as aliases
 from app.architectures import router as architectures
 from app.audit import router as audit
 from app.datasets import router as datasets
-from app.documentation import router as documentation
 from app.following import router as following
 from app.jobs import router as jobs
 from app.keys import router as keys
 from app.models import router as models
 from app.predictions import router as predictions
+from app.projects import router as projects
 from app.provenance import router as provenance
 from app.settings import Settings
 from app.webhooks import router as webhooks
@@ -31,7 +31,8 @@ ROUTERS = (
     aliases.routes,
     webhooks.routes,
     keys.routes,
-    keys.project_routes,
+    projects.routes,
+    projects.own_routes,
     audit.routes,
 )
 
@@ -41,7 +42,6 @@ def include(application: FastAPI, settings: Settings) -> None:
     # Itself and first: an included router matches twice, and so does every one before it.
     application.router.routes.extend(predictions.routes.routes)
     application.router.routes.extend(following.polled_routes.routes)
-    application.router.routes.extend(documentation.routes)
     for each in ROUTERS:
         limit = settings.max_upload_bytes if each is datasets.routes else settings.max_json_bytes
         application.include_router(each, max_body_size=limit)

@@ -224,4 +224,9 @@ class Problem(Answer):
         description="409: the actions that the object's state takes; 405: the methods that the path takes.",
         examples=[["delete"]],
     )
+    quota: str | None = Field(
+        None, description="quota_reached, daily_quota_reached: which limit.", examples=["max_bytes"]
+    )
+    limit: int | None = Field(None, description="Beside quota: the limit itself.", examples=[1_000_000])
+    used: int | None = Field(None, description="Beside quota: what counts against it.", examples=[999_000])
     request_id: str = Field(description="The answer's X-Request-Id.", examples=["5f2c9a7e41d0b8836ce1f094"])

@@ -47,6 +47,27 @@ class Settings(BaseSettings):
     max_queued_jobs: int = Field(
         10_000, ge=0, description="Most waiting jobs of a project that has no limit of its own."
     )
+    max_datasets: int | None = Field(
+        None, ge=0, description="Most datasets of a project that has no limit of its own."
+    )
+    max_stored_bytes: int | None = Field(
+        None, ge=0, description="Most bytes stored of a project that has no limit of its own."
+    )
+    max_multiply_adds_per_day: int | None = Field(
+        None, ge=0, description="Most multiply-adds in a day (UTC) of a project that has no limit of its own."
+    )
+    max_reads_per_minute: int | None = Field(
+        None, gt=0, description="Most reading requests a minute with one key."
+    )
+    max_writes_per_minute: int | None = Field(
+        None, gt=0, description="Most writing requests a minute with one key, without uploads."
+    )
+    max_predictions_per_minute: int | None = Field(
+        None, gt=0, description="Most predictions, evaluations and traces a minute with one key."
+    )
+    max_uploads_per_minute: int | None = Field(
+        None, gt=0, description="Most uploads of datasets a minute with one key."
+    )
     snapshot_seconds: float = Field(2.0, gt=0, description="Least time between two snapshots of a job.")
     webhooks: bool = Field(False, description="Allow webhooks: the only requests that a server makes.")
     webhook_private: bool = Field(
@@ -98,6 +119,15 @@ class Settings(BaseSettings):
         description="Most threads, and so cores, of one job.",
     )
     max_predict_rows: int = Field(100_000, gt=0, description="Most rows of one JSON prediction.")
+    max_uploads_per_project: int = Field(
+        32, gt=0, description="Most uploads of one project that are under way at once."
+    )
+    max_parses: int = Field(
+        default_factory=lambda: 2 * max(2, os.cpu_count() or 1),
+        gt=0,
+        le=32,
+        description="Most uploads that are read at once; half of them of one project.",
+    )
     parse_seconds: float = Field(120.0, gt=0, description="Time limit for reading one upload.")
     parse_memory_bytes: int = Field(4 * 2**30, gt=0, description="Memory limit for reading one upload.")
 

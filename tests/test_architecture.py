@@ -20,19 +20,11 @@ LAYERS = (
     ("dependencies", "openapi"),
     ("lists",),
     ("backups", "checks"),
-    (
-        "documentation",
-        "lessons",
-        "sweeps",
-        "predictions",
-        "following",
-        "provenance",
-        "webhooks",
-        "housekeeping",
-    ),
+    ("lessons", "sweeps", "predictions", "following", "provenance", "webhooks", "housekeeping"),
     ("jobs",),
     ("models",),
     ("aliases", "architectures", "datasets"),
+    ("projects",),
     ("keys",),
     ("audit",),
     ("storage", "engine"),
@@ -62,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "typer": {"cli", "commands"},
     "polars": {"datasets"},
     "alembic": {"storage.migration"},
+    "limits": {"projects.rates"},
 }
 """Which modules, features or layers may import a library; others not here are free."""
 

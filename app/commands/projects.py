@@ -1,46 +1,83 @@
-"""projects list, limit."""
+"""projects list, show, limit."""
 
 from contextlib import closing
 from typing import Annotated
 
 import typer
 
-from app.commands.options import DatabaseUrl, DataDir, database_of, fail
+from app.commands.options import DatabaseUrl, DataDir, database_of, fail, settings_of
 
 application = typer.Typer(no_args_is_help=True, help="Limits of projects.")
+
+ProjectName = Annotated[str, typer.Argument(help="The project's name.")]
 
 
 @application.command("list")
 def list_projects(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
-    """List projects with their own limits."""
-    from app.keys import service
+    """List projects with the limits of their own."""
+    from app.projects import service
 
-    with database_of(data_dir, database_url).reading() as session:
-        for each in service.projects(session):
-            limits = (each.max_running, each.max_queued)
-            running, queued = ("default" if limit is None else str(limit) for limit in limits)
-            typer.echo(f"{each.id}  running {running:>7}  queued {queued:>7}  {each.name}")
+    with closing(database_of(data_dir, database_url)) as database, database.reading() as session:
+        for each in service.listing(session):
+            own = {name: getattr(each, name) for name in service.LIMITS}
+            told = "  ".join(f"{name} {most}" for name, most in own.items() if most is not None)
+            typer.echo(f"{each.id}  {each.name}  {told or 'as the settings say'}")
+
+
+@application.command()
+def show(name: ProjectName, data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
+    """Show a project's limits as they hold, and what counts against them now."""
+    from app.errors import NotFound
+    from app.projects import service
+
+    settings = settings_of(data_dir=data_dir, database_url=database_url)
+    try:
+        with closing(database_of(data_dir, database_url)) as database, database.reading() as session:
+            project = service.named(session, name)
+            standing = service.standing(session, project, service.by_default(settings))
+    except NotFound as error:
+        raise fail(f"{name}: {error.detail}") from None
+    for limit_name, most in standing["limits"].items():
+        typer.echo(f"{limit_name:26} {'none' if most is None else most:>20}")
+    for what, count in standing["used"].items():
+        typer.echo(f"used: {what:20} {count:>20}")
 
 
 @application.command()
 def limit(
-    name: Annotated[str, typer.Argument(help="The project's name.")],
+    name: ProjectName,
     running: Annotated[int | None, typer.Option(min=0, help="Most jobs that run at once.")] = None,
     queued: Annotated[int | None, typer.Option(min=0, help="Most jobs that wait.")] = None,
+    datasets: Annotated[int | None, typer.Option(min=0, help="Most datasets.")] = None,
+    stored_bytes: Annotated[
+        int | None, typer.Option("--bytes", min=0, help="Most bytes of datasets, models and snapshots.")
+    ] = None,
+    multiply_adds_per_day: Annotated[
+        int | None, typer.Option(min=0, help="Most multiply-adds of the jobs of a day (UTC).")
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Most requests a minute with all of its keys.")
+    ] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Let all that is not given here go by the settings again.")
+    ] = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Limit a project's jobs; what is left out goes by the settings again."""
+    """Limit a project; what is left out stays as it is."""
     from app.audit.acting import OPERATOR, Act, acting
     from app.errors import NotFound
-    from app.keys import service
+    from app.projects import service
 
+    asked = (running, queued, datasets, stored_bytes, multiply_adds_per_day, requests_per_minute)
+    limits = dict(zip(service.LIMITS, asked, strict=True))
+    given = {each: most for each, most in limits.items() if reset or most is not None}
     try:
         with (
             closing(database_of(data_dir, database_url)) as database,
             acting(Act("update", "projects", OPERATOR)),
             database.writing() as session,
         ):
-            service.limit(session, name, {"max_running": running, "max_queued": queued})
+            service.limit(session, name, given)
     except NotFound as error:
         raise fail(f"{name}: {error.detail}") from None

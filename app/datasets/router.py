@@ -17,6 +17,7 @@ from app.datasets.schemas import DatasetAnswer, DatasetChange, RowsAnswer
 from app.dependencies import (
     OnceDep,
     PrincipalDep,
+    State,
     StateDep,
     WindowDep,
     created,
@@ -27,7 +28,9 @@ from app.dependencies import (
     router,
 )
 from app.errors import Fault, Invalid, MalformedRequest, TooLarge, UnsupportedMediaType
-from app.openapi import LABEL_FILTER, creates, refused
+from app.keys.idempotency import Once
+from app.keys.service import Principal
+from app.openapi import LABEL_FILTER, creates, later, refused
 from app.schemas import Page
 from app.storage.disk import Disk
 from app.storage.paging import page
@@ -49,7 +52,13 @@ DatasetId = Annotated[
     status_code=201,
     response_model=DatasetAnswer,
     summary="Upload a dataset",
-    responses=creates(201, "It is parsed and kept."),
+    responses={
+        **creates(201, "It is parsed and kept."),
+        403: refused(
+            "The key's role is too low; or the project has as much as it may, and quota names the limit."
+        ),
+        429: later("As many uploads of this project are under way as may."),
+    },
     dependencies=[Depends(need_room)],
     openapi_extra={"requestBody": UPLOAD_BODY},
 )
@@ -75,9 +84,18 @@ async def create(
     ] = None,
 ) -> Response:
     """Parse a file into typed columns and keep it. Types are inferred from all rows."""
+    with state.admission.under_way(principal.project_id):
+        if once.key is None:  # else there may be an answer already
+            await run_in_threadpool(state.uploads.foresee, principal)
+        said = {key: value for key, value in (("name", name), ("shared", shared)) if value is not None}
+        return await _created(request, state, principal, once, said)
+
+
+async def _created(
+    request: Request, state: State, principal: Principal, once: Once, said: dict[str, Any]
+) -> Response:
     kind = media_type(request)
     upload = state.uploads.place()
-    said = {key: value for key, value in (("name", name), ("shared", shared)) if value is not None}
     try:
         if kind == "multipart/form-data":
             _check_charset(request)
@@ -92,7 +110,8 @@ async def create(
             raise UnsupportedMediaType(f"Send multipart/form-data with a 'file', or {', '.join(RAW_TYPES)}.")
         sent = partial(service.as_sent, upload, said, columns)
         create = partial(state.uploads.create, principal, upload, said, columns, once)
-        return created(await run_in_threadpool(once.run, sent, create))
+        async with state.admission.turn(principal.project_id):
+            return created(await run_in_threadpool(once.run, sent, create))
     finally:
         upload.unlink(missing_ok=True)
 

@@ -11,12 +11,14 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from app import strict_json
-from app.datasets.content import keep_table
+from app.datasets.content import cached_table, keep_table
 from app.datasets.jail import Jail, Parsed, ParseRequest
 from app.datasets.schemas import Envelope
-from app.errors import Conflict, Fault, InvalidDataset, MalformedRequest, ReadOnly
+from app.errors import Conflict, Fault, InvalidDataset, MalformedRequest, QuotaReached, ReadOnly
 from app.keys.idempotency import Answered, Once
 from app.keys.service import Principal
+from app.projects import quotas
+from app.projects.quotas import Quotas
 from app.storage import lookup
 from app.storage.blobs import Blobs, Staged
 from app.storage.columns import new_id, now
@@ -32,8 +34,9 @@ _envelope = TypeAdapter(Envelope)
 class Uploads:
     """Turns received files into datasets."""
 
-    def __init__(self, blobs: Blobs, jail: Jail, disk: Disk, data_dir: Path) -> None:
+    def __init__(self, blobs: Blobs, jail: Jail, disk: Disk, data_dir: Path, default: Quotas) -> None:
         self._disk = disk
+        self._default = default
         self._blobs = blobs
         self._jail = jail
         self._incoming = data_dir / "incoming"
@@ -56,20 +59,40 @@ class Uploads:
 
         Raises InvalidDataset, TooLarge, Invalid for what was said, or Forbidden where it is to be shared.
 
-        Raises DiskFull, and OSError, for want of room; nothing of it is left then.
+        Raises QuotaReached, DiskFull, and OSError, for want of room; nothing of it is left then.
         """
         try:
             with tempfile.TemporaryDirectory(dir=self._incoming) as scratch:
                 parsed = self._jail.parse(upload, Path(scratch), ParseRequest(columns))
-                self._disk.require(parsed.parquet.stat().st_size)
+                size = parsed.parquet.stat().st_size
+                self._disk.require(size)
                 envelope = _checked(said | parsed.envelope)
                 if envelope.shared:
                     principal.need("admin")
+                if once.key is None:  # else there may be an answer already, which the transaction finds
+                    self.foresee(principal, size)
                 content = self._blobs.stage(parsed.parquet)
                 keep_table(parsed.table, self._cache, parsed.sha256)
+                try:
+                    return self._store(principal, parsed, envelope, content, once)
+                except QuotaReached:  # another has taken the last place meanwhile
+                    self._discard(parsed.sha256, content)
+                    raise
         finally:
             upload.unlink(missing_ok=True)
-        return self._store(principal, parsed, envelope, content, once)
+
+    def foresee(self, principal: Principal, size: int = 1) -> None:
+        """Raise QuotaReached where one more dataset of that many bytes would be refused as things stand."""
+        with self._blobs.database.reading() as session:
+            held = quotas.of(session, principal.project_id, self._default)
+            quotas.admit_dataset(session, principal.project_id, held, size)
+
+    def _discard(self, sha256: str, content: Staged) -> None:
+        """Delete what was stored ahead of a dataset that there will not be, unless another has the same."""
+        with self._blobs.database.writing() as session:
+            self._blobs.discard(session, content)
+            if session.scalar(sa.select(Dataset.id).where(Dataset.sha256 == sha256).limit(1)) is None:
+                cached_table(self._cache, sha256).unlink(missing_ok=True)
 
     def _store(
         self, principal: Principal, parsed: Parsed, envelope: Envelope, content: Staged, once: Once
@@ -92,6 +115,8 @@ class Uploads:
         )
         with once.writing() as session:
             self._blobs.attach(session, content)
+            held = quotas.of(session, principal.project_id, self._default, lock=True)
+            quotas.admit_dataset(session, principal.project_id, held, content.size)
             session.add(dataset)
             return once.answer(session, f"/v1/datasets/{dataset.id}", answer(principal, dataset))
 

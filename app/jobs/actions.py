@@ -8,14 +8,17 @@ from sqlalchemy.orm import Session
 
 from app.datasets import service as datasets
 from app.errors import Gone, NotFound
-from app.jobs import events, ledger, line
+from app.jobs import charges, events, ledger, line
 from app.jobs.events import Entry
 from app.jobs.states import Action, State, require
 from app.keys.service import Principal
+from app.projects.quotas import Quotas
 from app.storage import lookup
 from app.storage.columns import now
 from app.storage.database import Database
 from app.storage.tables import Job, Model
+
+NO_QUOTAS = Quotas()
 
 
 def ask(
@@ -24,13 +27,14 @@ def ask(
     principal: Principal,
     job_id: str,
     action: Action,
-    max_queued: int | None = None,
+    default: Quotas = NO_QUOTAS,
 ) -> bool:
     """Do it, or let it be done by whoever trains the job. False when it is in force already.
 
     Raises Conflict, naming what is allowed, where the job's state does not take the action; Gone where a job
-    cannot be tried again because its dataset was deleted; TooManyJobs where it would wait as one too many.
-    ``max_queued`` holds unless the project has a limit of its own.
+    cannot be tried again because its dataset was deleted; TooManyJobs where it would wait as one too many,
+    QuotaReached or DailyQuotaReached where it may not be tried again. ``default`` holds unless the project
+    has limits of its own.
     """
     job = lookup.get(session, Job, principal.project_id, job_id, "job_id", lock=True)
     if _in_force(job, action):
@@ -39,9 +43,9 @@ def ask(
         return False
     require(job.status, action)
     if action == "resume":
-        entries = _resume(session, job, max_queued)
+        entries = _resume(session, job, default)
     elif action == "retry":
-        entries = [_retry(session, principal, job, max_queued)]
+        entries = [_retry(session, principal, job, default)]
     else:
         entries = _stop(session, job, action)
     session.flush()
@@ -82,6 +86,8 @@ def _stop(session: Session, job: Job, action: Action) -> list[Entry]:
         return [Entry("job.paused", "The job is paused.", {"model_id": job.model_id})]
     model = None if job.model_id is None else session.get(Model, job.model_id)
     job.status, job.finished_at = State.CANCELLED, now()
+    job.kept_bytes = charges.KEPT
+    charges.settle(session, job.id, job.epochs_completed)
     job.result = {
         "epochs": job.epochs_completed,
         "cost": None if model is None else model.cost,
@@ -102,11 +108,11 @@ def _has_left_all(session: Session, job: Job) -> bool:
     return session.scalar(left) is not None
 
 
-def _resume(session: Session, job: Job, max_queued: int | None) -> list[Entry]:
+def _resume(session: Session, job: Job, default: Quotas) -> list[Entry]:
     if job.status == State.PAUSING:
         job.want = "run"
         return []  # said when it has stopped
-    line.make_room(session, job.project_id, max_queued)
+    line.make_room(session, job.project_id, default)
     job.want = "run"
     job.status = State.QUEUED
     _drop_hold(job)
@@ -118,13 +124,14 @@ def _drop_hold(job: Job) -> None:
     job.paused_because, job.lease_until = None, 0.0
 
 
-def _retry(session: Session, principal: Principal, job: Job, max_queued: int | None) -> Entry:
+def _retry(session: Session, principal: Principal, job: Job, default: Quotas) -> Entry:
     try:
         datasets.get(session, principal, job.dataset_id, keep=True)
     except NotFound:
         message = "The dataset of this job has been deleted, or is shared no more: it cannot be tried again."
         raise Gone(message) from None
-    line.make_room(session, job.project_id, max_queued)
+    held = line.make_room(session, job.project_id, default)
+    charges.take_again(session, job, held)
     job.status, job.want, job.crashes = State.QUEUED, "run", 0
     job.error = job.result = job.finished_at = None
     job.retries += 1

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import Fault
-from app.jobs import events, ledger, queue
+from app.jobs import charges, events, ledger, queue
 from app.jobs.events import Entry
 from app.jobs.ledger import Place
 from app.jobs.queue import Claim, Held
@@ -72,6 +72,10 @@ def record(
         values |= {"status": state, "model_id": model_id, "worker_id": None, "lease_until": 0.0}
         if state in TERMINAL:
             values |= {"result": end.result, "error": end.error, "finished_at": now()}
+            values |= {"kept_bytes": charges.KEPT}
+            charges.settle(
+                session, claim.job_id, max(held.epochs_completed, rows[-1]["epoch"] if rows else 0)
+            )
         entries.append(_ending(state, end.error, model_id))
     entries = _unsaid(session, claim.job_id, entries)
     events.insert(session, claim.job_id, held.event_count + 1, entries)

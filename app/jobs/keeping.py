@@ -49,6 +49,13 @@ def snapshot_bytes(training: dict[str, Any], parameter_count: int) -> int:
     return FRAME_BYTES + vectors * parameter_count * itemsize
 
 
+def most_bytes(training: dict[str, Any], parameter_count: int) -> int:
+    """What a job may keep at most: its snapshots, and its model."""
+    model: int = FRAME_BYTES + parameter_count * np.dtype(training["dtype"]).itemsize
+    count = most_kept(training["keep_epochs"], training["epochs"])
+    return count * snapshot_bytes(training, parameter_count) + model
+
+
 def resolve(
     training: dict[str, Any],
     parameter_count: int,

@@ -5,6 +5,8 @@ from sqlalchemy.orm import Session
 
 from app.errors import TooManyJobs
 from app.jobs.states import HELD, State
+from app.projects import quotas
+from app.projects.quotas import Quotas
 from app.storage.columns import clock
 from app.storage.declaring import core
 from app.storage.tables import Job, Project
@@ -56,17 +58,16 @@ def room_by_default(max_running: int | None) -> int:
     return NO_LIMIT if max_running is None else max_running
 
 
-def make_room(session: Session, project_id: str, max_queued: int | None) -> None:
-    """See to it that one more job of the project may wait; its own limit wins over ``max_queued``.
+def make_room(session: Session, project_id: str, default: Quotas) -> Quotas:
+    """See to it that one more job of the project may wait; return its limits as they hold.
 
     Raises TooManyJobs where as many wait as may. On Postgres the project is locked until the transaction
     ends: call it behind every other lock, and only for a job that a client puts in the queue.
     """
-    limits = sa.select(_projects.c.max_queued).where(_projects.c.id == project_id)
-    own = session.scalar(limits.with_for_update(key_share=True))
-    most = max_queued if own is None else own
+    held = quotas.of(session, project_id, default, lock=True)
+    most = held.max_queued
     if most is None:
-        return
+        return held
     few = sa.select(_jobs.c.id).where(_jobs.c.project_id == project_id, _jobs.c.status == State.QUEUED)
     waiting = session.scalar(sa.select(sa.func.count()).select_from(few.limit(most).subquery())) or 0
     if waiting >= most:
@@ -74,6 +75,7 @@ def make_room(session: Session, project_id: str, max_queued: int | None) -> None
             f"At most {most} jobs of this project may wait, and as many do. Cancel or pause some that wait, "
             "or try again when one has started."
         )
+    return held
 
 
 def _some(*conditions: sa.ColumnElement[bool], most: int | sa.BindParameter[int]) -> sa.ScalarSelect[int]:

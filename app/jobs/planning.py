@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from app.architectures.network import to_engine
-from app.engine import leaves
 from app.engine.network import Architecture
 from app.engine.update import SPAN
-from app.jobs import starts, submission
+from app.jobs import charges, starts, submission
 from app.jobs.memory import Load
 from app.jobs.schemas import JobCreate
 from app.keys.service import Principal
@@ -45,7 +44,7 @@ def plan(
     if asked.initial_parameters is not None:
         starts.checked(asked.initial_parameters, resolved)
     network, training = to_engine(resolved.architecture), resolved.training
-    epoch = _multiply_adds(network, resolved.rows)
+    epoch = charges.multiply_adds(network, resolved.rows)
     epochs, budget = training["epochs"], training["time_budget_seconds"]
     each = _seconds(network, resolved.rows, training, epoch)
     seconds = each * epochs if budget is None else min(each * epochs, budget)
@@ -63,12 +62,6 @@ def plan(
         "estimated_seconds": {"epoch": each, "total": seconds},
         "warnings": resolved.warnings,
     }
-
-
-def _multiply_adds(network: Architecture, rows: Load) -> int:
-    """Of an epoch: each training row forwards and backwards, each validation row forwards."""
-    trained: int = leaves.multiply_adds(network, rows.train)
-    return trained + rows.validation * network.parameter_count
 
 
 def _seconds(network: Architecture, rows: Load, training: dict[str, Any], multiply_adds: int) -> float:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.errors import LeaseLost
-from app.jobs import events
+from app.jobs import charges, events
 from app.jobs.events import Entry
 from app.jobs.line import NEXT, STARTABLE, room_by_default
 from app.jobs.states import HELD, STOPPING, State
@@ -275,6 +275,8 @@ def _requeue(session: Session, job: Job, *, lost: bool, crashed: bool) -> None:
         message = f"The job took its trainer down {POISON} times without getting any further."
         job.status, job.finished_at = State.FAILED, now()
         job.error = {"code": "crashed_worker", "message": message, "param": None}
+        job.kept_bytes = charges.KEPT
+        charges.settle(session, job.id, job.epochs_completed)
         entry = Entry("job.failed", message, {"error": job.error}, "error")
     else:
         job.status = State.QUEUED

@@ -33,6 +33,8 @@ from app.storage.tables import Job
 routes = router("/v1/jobs", "jobs")
 
 FULL = later("As many jobs of this project wait as may.")
+BUSY = later("As many jobs of this project wait as may, or it has asked for as much as it may in a day.")
+QUOTA = refused("The key's role is too low; or the project has as much as it may, and quota names the limit.")
 
 
 @routes.post(
@@ -42,8 +44,9 @@ FULL = later("As many jobs of this project wait as may.")
     summary="Submit a job",
     responses={
         **creates(202, "The job waits for a worker."),
+        403: QUOTA,
         404: refused("There is no such dataset, architecture or model in this project; errors name which."),
-        429: FULL,
+        429: BUSY,
     },
     dependencies=[Depends(need_room)],
 )
@@ -145,13 +148,13 @@ def _action(action: Action, summary: str, description: str, done: str, before: s
             202: located(done),
             409: refused("Its state does not take this; allowed lists the actions that it takes."),
             **({410: refused("The dataset's rows have been deleted.")} if action == "retry" else {}),
-            **({429: FULL} if action in ("resume", "retry") else {}),
+            **({429: FULL} if action == "resume" else {}),
+            **({403: QUOTA, 429: BUSY} if action == "retry" else {}),
         },
     )
     def act(job_id: JobId, response: Response, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
         with state.database.writing() as session:
-            most = state.settings.max_queued_jobs
-            took = actions.ask(session, state.database, principal, job_id, action, most)
+            took = actions.ask(session, state.database, principal, job_id, action, state.quotas)
             row = service.get(session, principal, job_id)
             job = service.answer(session, row, state.settings.max_running_jobs)
         response.status_code = 202 if took else 200

@@ -13,7 +13,7 @@ from app.datasets import service as datasets
 from app.datasets.encoding import class_codes
 from app.datasets.table import Table
 from app.errors import Fault, Invalid
-from app.jobs import events, line, starts, weights
+from app.jobs import charges, events, line, starts, weights
 from app.jobs.events import Entry
 from app.jobs.options import Rows
 from app.jobs.resolution import Resolved, resolve
@@ -23,6 +23,8 @@ from app.jobs.states import State
 from app.keys.idempotency import Answered, Once
 from app.keys.service import Principal
 from app.models import service as models
+from app.projects import quotas
+from app.projects import service as projects
 from app.settings import Settings
 from app.storage.blobs import Blobs
 from app.storage.columns import new_id, now, to_json
@@ -46,7 +48,7 @@ def create(
     """Queue a job. ``sent`` is the body as it came, kept beside what it was resolved to.
 
     Raises Invalid with every misfit, NotFound for an unknown dataset, architecture or initial model,
-    TooManyJobs where as many of the project wait as may.
+    TooManyJobs where as many of the project wait as may, QuotaReached and DailyQuotaReached.
     """
     with database.reading() as session:
         resolved = resolved_of(session, database, blobs, settings, principal, asked)
@@ -56,14 +58,15 @@ def create(
     job_id = new_id("job")
     with once.writing() as session:
         dataset = datasets.get(session, principal, asked.dataset_id, param="dataset_id", keep=True)
-        start = None
+        start, start_bytes = None, 0
         if initial is not None:
             blobs.attach(session, initial)
-            start = initial.sha256
+            start, start_bytes = initial.sha256, initial.size
         elif model_id is not None:
             # The model is locked, so its bytes stay until this job names them too, and then for its sake.
             model = models.get(session, principal, model_id, param="initial_model_id", lock=True)
-            start = model.parameters
+            start, start_bytes = model.parameters, model.size_bytes
+        charge = charges.of(resolved.architecture, resolved.training, resolved.rows, start_bytes)
         row = {
             "id": job_id,
             "project_id": principal.project_id,
@@ -84,6 +87,8 @@ def create(
             "initial_model_id": model_id,
             "warnings": resolved.warnings,
             "memory_bytes": resolved.need.total,
+            "multiply_adds": charge.multiply_adds,
+            "kept_bytes": charge.kept_bytes,
             "status": State.QUEUED,
             "want": "run",
             "priority": asked.priority,
@@ -95,7 +100,8 @@ def create(
             "epochs_completed": 0,
             "snapshot_count": 0,
         }
-        line.make_room(session, principal.project_id, settings.max_queued_jobs)
+        held = line.make_room(session, principal.project_id, projects.by_default(settings))
+        charges.take(session, principal.project_id, held, quotas.day_of(moment), charge)
         job = Job(**row)
         session.add(job)
         session.flush()

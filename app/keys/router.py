@@ -1,4 +1,4 @@
-"""API keys and the limits of projects, for administrators."""
+"""API keys, for administrators."""
 
 from typing import Annotated, Any
 
@@ -7,13 +7,12 @@ from fastapi import Path, Query, Response
 from app.dependencies import OnceDep, PartDep, PrincipalDep, StateDep, created, listed, router
 from app.keys import service
 from app.keys.idempotency import Answered
-from app.keys.schemas import KeyAnswer, KeyCreate, NewKeyAnswer, ProjectAnswer, ProjectChange
+from app.keys.schemas import KeyAnswer, KeyCreate, NewKeyAnswer
 from app.openapi import creates, refused
 from app.schemas import Page
-from app.storage.tables import Key, Project
+from app.storage.tables import Key
 
 routes = router("/v1/keys", "keys", role="admin")
-project_routes = router("/v1/projects", "keys", role="admin")
 
 KeyId = Annotated[
     str, Path(max_length=64, description="The key's id.", examples=["key_0n5c1k4v8d2s6m9q3x7z1b5f"])
@@ -92,41 +91,3 @@ def revoke(key_id: KeyId, state: StateDep) -> None:
     """The key is refused within a second. It stays in the list: the audit log names it."""
     with state.database.writing() as session:
         service.revoke(session, key_id)
-
-
-ProjectName = Annotated[str, Path(max_length=255, description="The project's name.", examples=["biology"])]
-
-
-def project_answer(project: Project) -> dict[str, Any]:
-    return {
-        "id": project.id,
-        "created_at": project.created_at,
-        "name": project.name,
-        "max_running": project.max_running,
-        "max_queued": project.max_queued,
-    }
-
-
-@project_routes.get(
-    "",
-    response_model=Page[ProjectAnswer],
-    summary="List projects",
-    response_description="All of them, on one page.",
-)
-def projects(state: StateDep) -> dict[str, Any]:
-    """Every project of the server, by name. One is made by the first key for it."""
-    with state.database.reading() as session:
-        return listed([project_answer(each) for each in service.projects(session)], False)
-
-
-@project_routes.patch(
-    "/{name:path}",
-    response_model=ProjectAnswer,
-    summary="Limit a project",
-    response_description="The project as it is now.",
-)
-def limit(name: ProjectName, body: ProjectChange, state: StateDep) -> dict[str, Any]:
-    """Limit how many jobs of a project run, or wait, at once. Those that do so already go on."""
-    with state.database.writing() as session:
-        sent = {each: getattr(body, each) for each in body.model_fields_set}
-        return project_answer(service.limit(session, name, sent))

@@ -37,41 +37,6 @@ class KeyCreate(Request):
     )
 
 
-Limit = Annotated[int, Field(ge=0, lt=2**31)]
-
-
-class ProjectChange(Request):
-    """New limits of a project; one that is left out stays as it is."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"max_running": 2, "max_queued": None}]})
-
-    max_running: Limit | None = Field(
-        None,
-        description="Most jobs of the project that run at once; null: as the server's settings say.",
-        examples=[2],
-    )
-    max_queued: Limit | None = Field(
-        None,
-        description="Most jobs of the project that wait; null: as the server's settings say.",
-        examples=[100],
-    )
-
-
-class ProjectAnswer(Answer):
-    """A project and its own limits."""
-
-    object: Literal["project"] = Field("project", description="What this is.", examples=["project"])
-    id: str = Field(description="Its id.", examples=["proj_0n5c1k4v8d2s6m9q3x7z1b5f"])
-    created_at: CreatedAt
-    name: str = Field(description="Its name, which keys are made with.", examples=["biology"])
-    max_running: int | None = Field(
-        description="Most jobs of it that run at once; null: as the server's settings say.", examples=[2]
-    )
-    max_queued: int | None = Field(
-        description="Most jobs of it that wait; null: as the server's settings say.", examples=[100]
-    )
-
-
 class KeyAnswer(Answer):
     """A key, without its secret."""
 

@@ -5,7 +5,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 from app.audit.acting import SERVER, Act, acting
 from app.audit.recording import note
 from app.errors import Fault, Forbidden, Invalid, LastAdminKey, NotFound, TooManyFailures
-from app.keys import cookies
 from app.keys.failures import Failures
 from app.keys.uses import Uses
 from app.storage.columns import new_id, now
@@ -39,6 +38,8 @@ class Principal:
     key_id: str
     project_id: str
     role: str
+    max_requests_per_minute: int | None = None
+    """Of the project, where it has a limit of its own."""
 
     def need(self, role: str) -> None:
         """Raise Forbidden unless this key's role reaches ``role``."""
@@ -62,24 +63,6 @@ def project_named(session: Session, name: str) -> Project:
         if made is not None:
             note(session, "project.create", made, {"name": name}, made)
         project = session.scalars(named).one()
-    return project
-
-
-def projects(session: Session) -> Sequence[Project]:
-    """Every project, by name."""
-    return session.scalars(sa.select(Project).order_by(Project.name)).all()
-
-
-def limit(session: Session, name: str, limits: Mapping[str, int | None]) -> Project:
-    """Set ``max_running`` and ``max_queued`` of a project, those that are given; None: as the settings say.
-
-    Raises NotFound.
-    """
-    project = session.scalar(sa.select(Project).where(Project.name == name))
-    if project is None:
-        raise NotFound("There is no such project.", Fault("name", "not_found", "No project has this name."))
-    for each, value in limits.items():
-        setattr(project, each, value)
     return project
 
 
@@ -222,28 +205,21 @@ class Authenticator:
             if key is None:
                 self._failures.count(address)
                 return None
-            project_id: str | None = key.project_id
-            if project and key.role == "admin":
-                project_id = session.scalar(sa.select(Project.id).where(Project.name == project))
-        if project_id is None:
+            chosen = project and key.role == "admin"
+            where = Project.name == project if chosen else Project.id == key.project_id
+            found = session.execute(
+                sa.select(Project.id, Project.max_requests_per_minute).where(where)
+            ).first()
+        if found is None:
             fault = Fault("Chainrule-Project", "not_found", "No project has this name.")
             raise NotFound("There is no such project.", fault)
         self.uses.note(key.id)
-        principal = Principal(key.id, project_id, key.role)
+        principal = Principal(key.id, found.id, key.role, found.max_requests_per_minute)
         if len(self._seen) > 10_000:
             self._seen.clear()
         left = FRESH_SECONDS if key.expires_at is None else (key.expires_at - now()).total_seconds()
         self._seen[token, project] = (time.monotonic() + min(FRESH_SECONDS, left), principal)
         return principal
-
-    def reader(self, cookie: str) -> Principal | None:
-        """Who reads the documentation by this cookie; None when it, or its key, is no good any more."""
-        key_id = cookies.key_of(cookie)
-        with self._database.reading() as session:
-            key = session.scalar(sa.select(Key).where(Key.id == key_id, is_standing()))
-        if key is None or not cookies.is_of(cookie, key.secret_sha256):
-            return None
-        return Principal(key.id, key.project_id, key.role)
 
     def standing(self, key_ids: Collection[str]) -> set[str]:
         """Those of the keys that are neither expired nor revoked now."""

@@ -151,6 +151,18 @@ class Blobs:
                     delete_chunks(session, row.sha256)
         return [row.sha256 for row in gone]
 
+    def discard(self, session: Session, staged: Staged) -> None:
+        """Delete what was staged and will not be named by us, unless another names it. Who is about to name
+        the same bytes writes them again.
+        """
+        self.lock(session, [staged.sha256])
+        if staged.size <= IN_ROW or session.get(Blob, staged.sha256) is not None:
+            return
+        if self.database.is_sqlite:
+            self.path(staged.sha256).unlink(missing_ok=True)
+        else:
+            delete_chunks(session, staged.sha256)
+
     def lock(self, session: Session, these: Sequence[str]) -> None:
         """Let one transaction at a time name or delete these bytes (on SQLite only one writes anyway)."""
         if not self.database.is_sqlite:

@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.problems import assert_problem
 from tests.support.server import Server
-from tests.support.training import LINE, finished, made, started, submit, upload
+from tests.support.training import LINE, Json, finished, made, started, submit, train, upload
 
 FOREVER = {"epochs": 10_000_000, "early_stopping": None}
 
@@ -25,6 +25,115 @@ def limit(server: Server, request: pytest.FixtureRequest, **limits: int | None) 
         each for each in made(server.client().get("/v1/projects"), 200)["data"] if each["name"] == name
     ]
     assert listed == answer
+
+
+def standing(client: httpx.Client) -> Json:
+    return made(client.get("/v1/limits"), 200)
+
+
+def test_everybody_sees_the_limits_of_their_project(
+    server: Server, client: httpx.Client, request: pytest.FixtureRequest
+) -> None:
+    name = f"limits/{request.node.name}"
+    limit(server, request, max_bytes=10**6, max_running=3)
+    flowers = upload(client, LINE)
+    mine = standing(client)
+    assert (mine["object"], mine["project"]) == ("limits", name)
+    assert {each: most for each, most in mine["limits"].items() if most is not None} == {
+        "max_running": 3,
+        "max_queued": 10_000,
+        "max_bytes": 10**6,
+    }
+    assert mine["used"]["datasets"] == 1
+    assert mine["used"]["bytes"] == mine["used"]["dataset_bytes"] == flowers["size_bytes"]
+    told = made(server.client().get(f"/v1/projects/{name}"), 200)
+    assert {each: told[each] for each in ("limits", "used")} == {
+        each: mine[each] for each in ("limits", "used")
+    }
+    assert (told["name"], told["max_bytes"], told["max_queued"]) == (name, 10**6, None)
+    assert_problem(client.get(f"/v1/projects/{name}"), 403, "role_too_low")
+    assert_problem(server.client().get("/v1/projects/none"), 404, param="name")
+
+
+def test_a_project_has_as_many_datasets_as_it_may(
+    server: Server, client: httpx.Client, request: pytest.FixtureRequest
+) -> None:
+    limit(server, request, max_datasets=1)
+    text = {"Content-Type": "text/csv"}
+    keyed = {**text, "Idempotency-Key": "the first"}
+    first = made(client.post("/v1/datasets", content=LINE, headers=keyed), 201)
+    refused = client.post("/v1/datasets", content=LINE, headers=text)
+    problem = assert_problem(refused, 403, "quota_reached")
+    assert (problem["quota"], problem["limit"], problem["used"]) == ("max_datasets", 1, 1)
+    assert "Delete some" in problem["detail"]
+    again = client.post("/v1/datasets", content=LINE, headers=keyed)
+    assert (made(again, 201)["id"], again.headers["idempotency-replayed"]) == (first["id"], "true")
+    late = client.post("/v1/datasets", content=LINE, headers={**text, "Idempotency-Key": "the second"})
+    assert_problem(late, 403, "quota_reached")
+    assert client.delete(f"/v1/datasets/{first['id']}").status_code == 204
+    upload(client, LINE)
+
+
+def test_a_project_stores_no_more_bytes_than_it_may(
+    server: Server, client: httpx.Client, request: pytest.FixtureRequest
+) -> None:
+    size = upload(client, LINE)["size_bytes"]
+    body: Json = {"target": "y", "training": {"epochs": 3}, "architecture": {"layers": [{"units": 2}]}}
+    body["dataset_id"] = made(client.get("/v1/datasets"), 200)["data"][0]["id"]
+    limit(server, request, max_bytes=size + 3)
+    refused = client.post("/v1/datasets", content=LINE, headers={"Content-Type": "text/csv"})
+    problem = assert_problem(refused, 403, "quota_reached")
+    assert (problem["quota"], problem["limit"], problem["used"]) == ("max_bytes", size + 3, size)
+    assert_problem(client.post("/v1/jobs", json=body), 403, "quota_reached")
+    assert standing(client)["used"]["job_bytes"] == 0
+    limit(server, request, max_bytes=10**6)
+    job = train(client, **body)
+    kept = [each["size_bytes"] for each in made(client.get(f"/v1/jobs/{job['id']}/snapshots"), 200)["data"]]
+    used = standing(client)["used"]
+    assert used["job_bytes"] == sum(each for each in kept if each is not None) > 0
+    assert used["model_bytes"] > 0
+    assert client.delete(f"/v1/jobs/{job['id']}").status_code == 204
+    assert client.delete(f"/v1/models/{job['model_id']}").status_code == 204
+    assert standing(client)["used"]["bytes"] == size
+
+
+def test_a_day_has_an_end(server: Server, client: httpx.Client, request: pytest.FixtureRequest) -> None:
+    body: Json = {"dataset_id": upload(client, LINE)["id"], "target": "y"}
+    body["training"] = {"epochs": 10, "early_stopping": None}
+    planned = made(client.post("/v1/jobs/plan", json=body), 200)["multiply_adds"]
+    limit(server, request, max_multiply_adds_per_day=planned["total"] + planned["epoch"])
+    train(client, **body)
+    assert standing(client)["used"]["multiply_adds_today"] == planned["total"]
+    refused = client.post("/v1/jobs", json=body)
+    problem = assert_problem(refused, 429, "daily_quota_reached")
+    assert 1 <= int(refused.headers["retry-after"]) <= 86_400
+    assert (problem["quota"], problem["used"]) == ("max_multiply_adds_per_day", planned["total"])
+    forever = {**body, "training": {**body["training"], "epochs": 1000}}
+    assert "Train fewer epochs" in assert_problem(client.post("/v1/jobs", json=forever), 403)["detail"]
+    one = {**body, "training": {**body["training"], "epochs": 1}}
+    train(client, **one)
+    limit(server, request, max_multiply_adds_per_day=None, max_running=0)
+    job = submit(client, **forever)["id"]
+    client.post(f"/v1/jobs/{job}/cancel")
+    assert standing(client)["used"]["multiply_adds_today"] == planned["total"] + planned["epoch"]
+
+
+def test_requests_have_a_rate(server: Server, client: httpx.Client, request: pytest.FixtureRequest) -> None:
+    limit(server, request, max_requests_per_minute=20)
+    fresh = server.client("read", f"limits/{request.node.name}")  # of the same project
+    answers = [(fresh if index % 2 else client).get("/v1/jobs") for index in range(41)]
+    first, last = answers[0], answers[-1]
+    assert first.headers["ratelimit-policy"] == '"project";q=20;w=60'
+    assert first.headers["ratelimit"].startswith('"project";r=19;t=')
+    assert [each.status_code for each in answers].count(200) in range(20, 41)  # a window may begin meanwhile
+    problem = assert_problem(last, 429, "rate_limited")
+    assert problem["detail"].startswith("This project may make 20 requests a minute")
+    assert 1 <= int(last.headers["retry-after"]) <= 60
+    assert last.headers["ratelimit"].startswith('"project";r=0;t=')
+    assert fresh.get("/livez").status_code == 200
+    assert "ratelimit" not in server.client().get("/v1/jobs").headers
+    refused = client.post("/v1/datasets", content=LINE, headers={"Content-Type": "text/csv"})
+    assert_problem(refused, 429, "rate_limited")
 
 
 def test_limits_are_for_administrators(server: Server, client: httpx.Client) -> None:

@@ -31,6 +31,7 @@ from app.jobs.ledger import Place
 from app.jobs.queue import Claim
 from app.jobs.states import AT_REST, HELD, STOPPING, TERMINAL, State
 from app.keys.service import Principal
+from app.projects.quotas import Quotas
 from app.storage import columns
 from app.storage.blobs import Blobs
 from app.storage.database import Database
@@ -140,7 +141,7 @@ class Leases(RuleBasedStateMachine):
 
         def insert() -> None:
             with self.database.writing() as session:
-                line.make_room(session, owner, MAX_QUEUED)
+                line.make_room(session, owner, Quotas(max_queued=MAX_QUEUED))
                 session.execute(INSERT, row)
                 events.append(session, job_id, [Entry("job.queued", "")])
 
@@ -168,7 +169,7 @@ class Leases(RuleBasedStateMachine):
 
         def ask() -> bool:
             with self.database.writing() as session:
-                return actions.ask(session, self.database, who, job.id, action, MAX_QUEUED)
+                return actions.ask(session, self.database, who, job.id, action, Quotas(max_queued=MAX_QUEUED))
 
         if isinstance(expected, str):
             assert _refusal(ask) == expected

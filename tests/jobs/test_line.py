@@ -14,6 +14,7 @@ from app.errors import TooManyJobs
 from app.jobs import actions, line, queue, service
 from app.jobs.queue import Claim
 from app.jobs.states import State
+from app.projects.quotas import Quotas
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.tables import Job, Project
@@ -157,7 +158,7 @@ def test_a_limit_on_waiting_jobs_is_exact_for_clients_that_come_at_once(
         for job_id in jobs[action][index // 2 :: 2]:
             try:
                 with own.writing() as session:
-                    accepted += actions.ask(session, own, who, job_id, action, 3)
+                    accepted += actions.ask(session, own, who, job_id, action, Quotas(max_queued=3))
             except TooManyJobs as error:
                 refused.append(error)
         return accepted
@@ -177,13 +178,13 @@ def test_what_comes_back_from_a_worker_is_never_refused(database: Database, blob
     limit(database, "default", max_queued=1)
     who = principal(database)
     with pytest.raises(TooManyJobs), database.writing() as session:
-        line.make_room(session, who.project_id, None)
+        line.make_room(session, who.project_id, Quotas())
     queue.release(database, taken, crashed=True)
     assert job_row(database, first).status == "queued"
     with database.writing() as session:
         actions.ask(session, database, who, first, "pause")
         with pytest.raises(TooManyJobs):
-            actions.ask(session, database, who, first, "resume", 9)
+            actions.ask(session, database, who, first, "resume", Quotas(max_queued=9))
 
 
 def test_one_job_of_another_project_starts_at_the_next_free_place(database: Database) -> None:

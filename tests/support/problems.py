@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "code", "errors", "request_id"}
+QUOTA = {"quota", "limit", "used"}
+"""Of those that name a limit of a project."""
 
 
 def assert_problem(
@@ -15,7 +17,7 @@ def assert_problem(
     assert response.status_code == status, response.text[:500]
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = json.loads(response.content.decode("utf-8"), parse_constant=_refuse)
-    assert MEMBERS <= problem.keys() <= MEMBERS | {"allowed"}
+    assert MEMBERS <= problem.keys() <= MEMBERS | {"allowed"} | QUOTA
     assert problem["status"] == status
     assert problem["type"] == f"urn:chainrule:problem:{problem['code']}"
     assert problem["instance"] == response.url.path

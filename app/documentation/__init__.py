@@ -1,1 +1,0 @@
-"""The pages on which a browser reads what the API is: Swagger UI, served from this machine."""

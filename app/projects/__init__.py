@@ -1,0 +1,1 @@
+"""Projects: what each may have and do, and what counts against that."""
