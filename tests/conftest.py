@@ -2,6 +2,7 @@ import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -27,30 +28,48 @@ def backend(request: pytest.FixtureRequest) -> str:
     return name
 
 
+class Starter:
+    """Starts servers, each with a database of its own, and ends all of them."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._request = request
+        self._directories: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+        self._numbers = itertools.count(1)
+        self._stack = ExitStack()
+
+    def start(self, backend: str, data_dir: Path | None = None, **options: object) -> Server:
+        directory = data_dir or self._directories.mktemp("server") / f"data{next(self._numbers)}"
+        url = None
+        if backend == "postgres":
+            url = self._request.getfixturevalue("postgres").new_database()
+        server = Server(directory, url, **options)  # type: ignore[arg-type]
+        self._stack.callback(server.close)
+        return server.start()
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+@pytest.fixture(scope="module")
+def new_server(backend: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., Server]]:
+    """Starts servers of a module's own, with a data directory unless it is given one."""
+    starter = Starter(request)
+    yield partial(starter.start, backend)
+    starter.close()
+
+
 @pytest.fixture(scope="session")
-def new_server(
-    backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Server]]:
-    """Starts servers, each with a database of its own, and a data directory unless it is given one."""
-    numbers = itertools.count(1)
-    with ExitStack() as stack:
-
-        def start(data_dir: Path | None = None, **options: object) -> Server:
-            directory = data_dir or tmp_path_factory.mktemp("server") / f"data{next(numbers)}"
-            url = None
-            if backend == "postgres":
-                url = request.getfixturevalue("postgres").new_database()
-            server = Server(directory, url, **options)  # type: ignore[arg-type]
-            stack.callback(server.close)
-            return server.start()
-
-        yield start
+def shared_servers(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Server]]:
+    """One for each backend. With the backend as its parameter a fixture would start one for each file."""
+    starter = Starter(request)
+    yield cache(partial(starter.start, workers=2, lease_seconds=5, webhooks=True))
+    starter.close()
 
 
 @pytest.fixture(scope="session")
-def server(new_server: Callable[..., Server]) -> Server:
+def server(backend: str, shared_servers: Callable[[str], Server]) -> Server:
     """One server for all tests that leave it as it was, but for what they make."""
-    return new_server(workers=2, lease_seconds=5, webhooks=True)
+    return shared_servers(backend)
 
 
 @pytest.fixture(scope="session")
