@@ -572,7 +572,7 @@ def test_traces_that_cannot_be(client: httpx.Client, known: Json, body: Json, pa
         ("PUT", "/v1/jobs/job_0", {"GET", "PATCH", "DELETE"}),
         ("GET", "/v1/jobs/job_0/cancel", {"POST"}),
         ("GET", "/v1/models/mdl_0/predict", {"POST"}),
-        ("PATCH", "/v1/keys/key_0", {"DELETE"}),
+        ("PATCH", "/v1/keys/key_0", {"GET", "DELETE"}),
         ("POST", "/livez", {"GET"}),
         ("TRACE", "/v1", {"GET"}),
     ],

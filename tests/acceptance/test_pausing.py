@@ -32,7 +32,7 @@ from tests.support.training import (
 
 ROWS = "".join(f"{i % 97},{i % 89},{i % 83},{(i % 97) * (i % 7)}\n" for i in range(20_000))
 ARCHITECTURE = {"layers": [{"units": 96, "activation": "tanh"}, {"units": 96, "activation": "tanh"}]}
-TRAINING = {"epochs": 8, "batch_size": 8, "early_stopping": None, "validation_fraction": 0.1}
+TRAINING = {"epochs": 16, "batch_size": 8, "early_stopping": None, "validation_fraction": 0.1}
 LONG = {
     "architecture": {"layers": [{"units": 512, "activation": "tanh"}, {"units": 512, "activation": "tanh"}]},
     "training": {**TRAINING, "batch_size": 1, "epochs": 1000},
@@ -143,7 +143,11 @@ def deaf(server: Server) -> Iterator[psutil.Process]:
     """The trainer does not listen; at the end another has taken its place."""
     (trainer,) = server.processes().trainers
     freeze(server, trainer)
-    yield trainer
+    try:
+        yield trainer
+    except BaseException:
+        kill(trainer)  # the tests behind this one need one that listens
+        raise
     until(lambda: len(server.processes().trainers) == 1 and not trainer.is_running(), 5)
 
 

@@ -1,5 +1,6 @@
 """Webhooks of a real server to a real receiver: signed, in order, and at least once whatever dies."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -98,17 +99,20 @@ def test_a_sender_that_is_killed_repeats_at_most_what_was_on_its_way(
     server: Server, client: httpx.Client, receiver: Receiver
 ) -> None:
     first: list[Arrived] = []
+    died = threading.Event()
 
     def die_once(message: Arrived) -> int:
         if not first:
             first.append(message)
             kill(sender_of(server))
+            died.set()
         return 204
 
     receiver.answer = die_once
     hook(client, receiver)
     job = trained(client)
     wanted = expected(client, job)
+    assert died.wait(15)
     # The cursor that it held is free again after half a minute; nobody waits for that here.
     with server.database() as database, database.writing() as session:
         session.connection().exec_driver_sql("UPDATE webhook_cursors SET next_attempt_at = 0")

@@ -429,7 +429,7 @@ def test_no_lease_is_held_twice_and_no_job_is_lost(
     for module in (queue, history, events, actions):
         monkeypatch.setattr(module, "now", columns.now)  # put back at the end
     blobs = Blobs(quick, tmp_path / "blobs")
-    add_dataset(quick, blobs)
+    add_dataset(quick, blobs, shared=True)  # with every project, whose jobs may so be tried again
     job = job_row(quick, add_job(quick, PROJECTS[0]))
     row = {each.key: getattr(job, each.key) for each in sa.inspect(Job).column_attrs} | {"event_count": 0}
     runs = int(os.environ.get("CHAINRULE_TEST_RUNS") or RUNS[backend])

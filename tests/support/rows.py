@@ -98,8 +98,8 @@ def add_job(database: Database, project: str = "default", **values: Any) -> str:
     return job_id
 
 
-def add_dataset(database: Database, blobs: Blobs, project: str = "default") -> None:
-    """The dataset of the jobs of `add_job`, without a table."""
+def add_dataset(database: Database, blobs: Blobs, project: str = "default", **values: Any) -> None:
+    """The dataset of the jobs of `add_job`, without a table; ``values`` are other columns."""
     content = blobs.stage(b"no table at all")
     owner = principal(database, project)
     row = {
@@ -118,7 +118,7 @@ def add_dataset(database: Database, blobs: Blobs, project: str = "default") -> N
     }
     with database.writing() as session:
         blobs.attach(session, content)
-        session.execute(sa.insert(Dataset).values(row))
+        session.execute(sa.insert(Dataset).values(row | values))
 
 
 def add_model(database: Database, blobs: Blobs, content: bytes, project: str = "default") -> str:
