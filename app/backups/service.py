@@ -1,7 +1,7 @@
 """Backup, restore and copy, as the command line has them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from app.backups import archive, files, filling
@@ -36,9 +36,10 @@ def copy(url: str, to_url: str, progress: Progress) -> Passed:
     """
     with _opened(url) as database:
         blobs = _beside(database)
+        with closing(Database(to_url)) as target:
+            there = _beside(target)
         with view(database, blobs) as connection:
-            target = Database(to_url)
-            return filling.fill(to_url, _beside(target), Seen(connection, blobs), progress)
+            return filling.fill(to_url, there, Seen(connection, blobs), progress)
 
 
 @contextmanager
