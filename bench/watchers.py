@@ -10,6 +10,7 @@ import json
 import re
 import sys
 import time
+from collections import deque
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +30,7 @@ class Poller(asyncio.Protocol):
         self._watchers, self._head = watchers, head
         self._etag = b""
         self._received = b""
-        self._sent_at = 0.0
+        self._sent_at: deque[float] = deque()
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -41,25 +42,32 @@ class Poller(asyncio.Protocol):
         if self._sent_at:
             self._watchers.late += 1
         known = b"If-None-Match: %b\r\n" % self._etag if self._etag else b""
-        self._sent_at = time.perf_counter()
+        self._sent_at.append(time.perf_counter())
         self._transport.write(self._head + known + b"\r\n")
         self._watchers.loop.call_later(1.0, self.ask)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
+        while self._take_answer():
+            pass
+
+    def _take_answer(self) -> bool:
+        """One of those received, if it is there as a whole."""
         head, found, body = self._received.partition(b"\r\n\r\n")
-        length = LENGTH.search(head)
-        if not found or (length and len(body) < int(length[1])):
-            return
+        status, length = head[9:12], LENGTH.search(head)
+        size = int(length[1]) if length and status != b"304" else 0
+        if not found or len(body) < size:
+            return False
+        self._received = body[size:]
+        sent_at = self._sent_at.popleft()
         if self._watchers.counting:
-            self._watchers.answers.append(time.perf_counter() - self._sent_at)
-        status = head[9:12]
+            self._watchers.answers.append(time.perf_counter() - sent_at)
         if status not in (b"200", b"304"):
             self._watchers.errors += 1
         self._watchers.unchanged += status == b"304"
         etag = ETAG.search(head)
         self._etag = etag[1] if etag else b""
-        self._sent_at, self._received = 0.0, b""
+        return True
 
     def connection_lost(self, _: Exception | None) -> None:
         self._watchers.errors += not self._watchers.over

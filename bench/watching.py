@@ -113,21 +113,21 @@ class Phase:
 
 
 def measure(client: httpx.Client, pid: int, asked: argparse.Namespace) -> None:
-    jobs = begin(client, asked.jobs)
     secrets = keys(client, max(1, math.ceil(asked.streams / STREAMS_OF_A_KEY)))
-    plan = {
-        "port": client.base_url.port,
-        "jobs": jobs,
-        "keys": secrets,
-        "pollers": asked.pollers,
-        "streams": asked.streams,
-        "seconds": asked.seconds + 4.0,
-        "begin": 2.0,
-    }
-    phase = Phase(client, pid, jobs)
     kept: list[float] = []
     fair: list[float] = []
     for number in range(asked.rounds):
+        jobs = begin(client, asked.jobs)  # new ones: a stream begins with all that has happened so far
+        plan = {
+            "port": client.base_url.port,
+            "jobs": jobs,
+            "keys": secrets,
+            "pollers": asked.pollers,
+            "streams": asked.streams,
+            "seconds": asked.seconds + 4.0,
+            "begin": 2.0,
+        }
+        phase = Phase(client, pid, jobs)
         alone, idle, _ = phase.run(asked.seconds)
         watched, api, told = phase.run(asked.seconds, ["bench.watchers", json.dumps(plan)])
         watchers = told[0].pop("cpu_seconds_per_second") * asked.seconds
@@ -139,6 +139,8 @@ def measure(client: httpx.Client, pid: int, asked: argparse.Namespace) -> None:
         show("watched", round=number + 1, **told[0], api_cpu_seconds=api, api_idle_cpu_seconds=idle)
         show("training", epochs_per_second_alone=alone, watched=watched, beside_burners=burned)
         show("cpu", api_share=shares[0], watchers_share=shares[1])
+        for job in jobs:
+            client.post(f"/v1/jobs/{job}/cancel").raise_for_status()
     show("training_kept", of_alone=statistics.median(kept), of_beside_burners=statistics.median(fair))
 
 

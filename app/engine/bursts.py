@@ -40,6 +40,10 @@ class Bursts:
         self.descent, self.stacked, self.state = descent, stacked, state
         self.vectors = [descent.parameters.flat, *(array.flat for array in state.arrays.values())]
 
+    def to_next_end(self) -> int:
+        """Epochs of a burst from here on: the same ends, wherever a run goes on."""
+        return self.descent.epochs_at_once - self.state.t % self.descent.epochs_at_once
+
     def run(self, count: int) -> Rows:
         """Train ``count`` epochs."""
         self.start = self._kept()

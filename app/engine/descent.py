@@ -16,7 +16,7 @@ from app.engine.measures import Measure
 from app.engine.memory import aligned_zeros, shared_zeros
 from app.engine.minibatches import pieces
 from app.engine.network import Parameters
-from app.engine.optimizers import OptimizerState
+from app.engine.optimizers import FLUSH_STEPS, OptimizerState
 from app.engine.plan import Data, Plan
 from app.engine.schedules import Constant
 from app.engine.snapshot import Snapshot
@@ -27,7 +27,7 @@ from app.engine.update import Update
 
 INTEGER = np.dtype(np.int64)
 
-BURST_EPOCHS = 32
+BURST_EPOCHS = FLUSH_STEPS  # a burst ends where the optimizer's memory is looked through, if not before
 BURST_WORK = 5 * 10**5
 """Epochs of at most so many multiply-adds, 20 µs or so, are gone through BURST_EPOCHS at once (`bursts`)."""
 

@@ -105,7 +105,7 @@ class _Run:
     def burst(self, bursts: Bursts) -> Iterator[Epoch]:
         """Several epochs, trained in one go; each counts as having taken as long as the others."""
         started, moves, measure = perf_counter(), self.moves, self.descent.terrain.measure
-        count = min(self.descent.epochs_at_once, self.plan.epochs - self.epoch)
+        count = min(bursts.to_next_end(), self.plan.epochs - self.epoch)
         rows = bursts.run(count)
         seconds = (perf_counter() - started) / count
         sound = self.descent.parameters.is_finite()  # once they are not, they stay so

@@ -10,11 +10,16 @@ from app.engine.blas import general_product, has_general_product
 from app.engine.leaves import LARGE_ITEMS, Stage, tree
 from app.engine.memory import Array, Zeros, total
 from app.engine.network import Parameters
-from app.engine.optimizers import RULES, AdamW, GradientDescent, Optimizer, OptimizerState
+from app.engine.optimizers import (
+    FLUSH_STEPS,
+    RULES,
+    SPAN,
+    AdamW,
+    GradientDescent,
+    Optimizer,
+    OptimizerState,
+)
 from app.engine.tape import Tape
-
-# A span's θ, g, scratch and state stay in the second-level cache while a step goes over them several times.
-SPAN = 16384
 
 
 class Update:
@@ -69,8 +74,13 @@ class Update:
             self._set_numbers()
 
     def steps_done(self, count: int) -> None:
-        if self.rule is not None and not self.rule.counts_steps:
+        if self.rule is None:
+            return
+        if not self.rule.counts_steps:
             self.state.t += count
+        # By t, and not by what was done since the start: a run that goes on flushes at the same steps.
+        if self.state.t % FLUSH_STEPS < count:
+            self.state.flush()
 
     def _advance(self) -> None:
         self.state.t += 1

@@ -12,7 +12,7 @@ from app.architectures.network import to_engine
 from app.engine import leaves
 from app.engine.minibatches import PIECE_STEPS, PIECE_WORK
 from app.engine.network import Architecture
-from app.engine.update import SPAN
+from app.engine.optimizers import SPAN
 from app.errors import Fault
 from app.jobs import keeping
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.architectures.network import to_engine
 from app.engine.network import Architecture
-from app.engine.update import SPAN
+from app.engine.optimizers import SPAN
 from app.jobs import charges, starts, submission
 from app.jobs.memory import Load
 from app.jobs.schemas import JobCreate
