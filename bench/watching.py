@@ -26,6 +26,9 @@ import numpy as np
 from bench.service import ROOT, server, show
 
 STREAMS_OF_A_KEY = 100
+WARM_SECONDS = 8.0
+"""Until all are connected, and the streams, which begin with all that has happened, have caught up."""
+
 FORM: dict[str, Any] = {
     "target": "y",
     "task": "regression",
@@ -100,14 +103,14 @@ class Phase:
             subprocess.Popen([sys.executable, "-m", *each], cwd=ROOT, stdout=subprocess.PIPE, text=True)
             for each in companions
         ]
-        time.sleep(2.0)  # until all are connected
+        time.sleep(WARM_SECONDS)
         first, used = progress(self._client, self._jobs), cpu_seconds(self._pid)
         time.sleep(seconds)
         last, used = progress(self._client, self._jobs), cpu_seconds(self._pid) - used
         rates = [(b[0] - a[0]) / (b[1] - a[1]) for a, b in zip(first, last, strict=True)]
         told = []
         for each in beside:
-            output, _ = each.communicate(timeout=60)
+            output, _ = each.communicate(timeout=120)
             told += [json.loads(line) for line in output.splitlines()]
         return sum(rates), used, told
 
@@ -124,15 +127,18 @@ def measure(client: httpx.Client, pid: int, asked: argparse.Namespace) -> None:
             "keys": secrets,
             "pollers": asked.pollers,
             "streams": asked.streams,
-            "seconds": asked.seconds + 4.0,
-            "begin": 2.0,
+            "seconds": asked.seconds + 2 * WARM_SECONDS,
+            "begin": WARM_SECONDS,
         }
         phase = Phase(client, pid, jobs)
         alone, idle, _ = phase.run(asked.seconds)
         watched, api, told = phase.run(asked.seconds, ["bench.watchers", json.dumps(plan)])
         watchers = told[0].pop("cpu_seconds_per_second") * asked.seconds
         shares = [max(0.0, api - idle) / asked.seconds, watchers / asked.seconds]
-        burners = [["bench.watching", "--burn", str(asked.seconds + 4.0), str(share)] for share in shares]
+        burners = [
+            ["bench.watching", "--burn", str(asked.seconds + 2 * WARM_SECONDS), str(share)]
+            for share in shares
+        ]
         burned, _, _ = phase.run(asked.seconds, *burners)
         kept.append(watched / alone)
         fair.append(watched / burned)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -32,11 +33,20 @@ LINGER_SECONDS = 5.0
 
 EVENTS_AT_ONCE = 100
 ALL_RINGS_BYTES = 64 * 2**20
+KEPT_PAGES = 64
+KEPT_PAGE_BYTES = 2**18
+"""Full pages of what happened long ago, and the most bytes of each: streams that begin together, as after a
+restart, all read the same ones.
+"""
 
 _jobs = core(Job)
 LOOK = sa.select(_jobs.c.id, _jobs.c.status, _jobs.c.event_count).where(
     _jobs.c.id.in_(sa.bindparam("jobs", expanding=True))
 )
+
+
+Page = tuple[str, int, int]
+"""A job, the number before the first event, and how many events."""
 
 
 class Asked(NamedTuple):
@@ -59,7 +69,8 @@ class Feed:
         self._run = run
         self._stall_seconds = stall_seconds
         self._channels: dict[str, Channel] = {}
-        self._backlogs: dict[tuple[str, int, int], asyncio.Task[list[Frame]]] = {}
+        self._backlogs: dict[Page, asyncio.Task[list[Frame]]] = {}
+        self._pages: OrderedDict[Page, list[Frame]] = OrderedDict()
         self._reading: asyncio.Task[None] | None = None
         self._beating: asyncio.Task[None] | None = None
 
@@ -103,6 +114,9 @@ class Feed:
             if found is not None:
                 return found
         key = (job_id, after, limit)
+        if key in self._pages:
+            self._pages.move_to_end(key)
+            return self._pages[key]
         reading = self._backlogs.get(key) if least == 0 else None
         if reading is None:
             reading = asyncio.get_running_loop().create_task(self._backlog(*key))
@@ -113,6 +127,10 @@ class Feed:
 
     async def _backlog(self, job_id: str, after: int, limit: int) -> list[Frame]:
         found: list[Frame] = await self._run(self._read, job_id, after, limit)
+        if len(found) == limit and sum(len(each.content) for each in found) <= KEPT_PAGE_BYTES:
+            self._pages[job_id, after, limit] = found  # nothing can come in between any more
+            if len(self._pages) > KEPT_PAGES:
+                self._pages.popitem(last=False)
         return found
 
     def _read(self, job_id: str, after: int, limit: int) -> list[Frame]:

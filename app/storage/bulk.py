@@ -5,19 +5,21 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 from sqlalchemy.orm import Session
-
-from app.storage.columns import to_json
 
 
 def insert(session: Session, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows with the same columns in the same order, of numbers, words, booleans, JSON and None."""
+    """Insert rows with the same columns in the same order, of numbers, words, booleans, JSON and None.
+
+    A number in JSON that is not finite becomes null.
+    """
     connection = session.connection()
     statement, json_places = _statement(table, tuple(rows[0]), connection.dialect.name)
     values = [[*row.values()] for row in rows]
-    for place in json_places:
+    for place in json_places:  # pydantic's writer takes a seventh of json's time
         for row in values:
-            row[place] = to_json(row[place])
+            row[place] = to_json(row[place], inf_nan_mode="null").decode()
     connection.exec_driver_sql(statement, [tuple(row) for row in values])
 
 

@@ -128,6 +128,30 @@ def test_one_who_is_far_behind_misses_nothing(
     play(scene)
 
 
+def test_those_who_begin_one_after_another_read_a_long_history_once(
+    database: Database, play: Play, reader: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "RING_BYTES", 20_000)
+    monkeypatch.setattr(feed, "KEPT_PAGES", 3)
+    job_id = add_job(database)
+
+    async def scene(following: Counted) -> None:
+        for _ in range(3):
+            tell(database, job_id, 110, 100)
+        first = Client(following, reader, job_id)
+        await first.has(331)
+        reads = following.ran.count("_read")
+        assert reads >= 2
+        for _ in range(5):
+            later = Client(following, reader, job_id)
+            await later.has(331)
+            assert later.seen == list(range(1, 332))
+        assert following.ran.count("_read") <= reads + 1  # a page that is not full is not kept
+        assert len(following.feed._pages) <= 3
+
+    play(scene)
+
+
 def test_a_ring_keeps_the_newest_within_its_size() -> None:
     def seen(numbers: Sequence[int]) -> Seen:
         return Seen("job", "running", numbers[-1], [Frame(n, b"x" * 100, 0) for n in numbers])
