@@ -24,7 +24,7 @@ from tests.support.training import Json, made, submit, upload
 TRIES = int(os.environ.get("CHAINRULE_TEST_TRIES", "10"))
 SEED = int(os.environ.get("CHAINRULE_TEST_SEED", str(random.SystemRandom().randrange(10**6))))
 ROWS = 100_000
-BATCH = 32
+BATCH = 8
 ENDS = {"cancel": "cancelled", "pause": "paused"}
 
 
