@@ -6,9 +6,11 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import problems
+from app.documentation import pages
 from app.errors import ChainruleError, MalformedRequest, TooLarge, Unauthenticated
 from app.keys.service import Authenticator, Principal
 from app.projects import rates
@@ -24,6 +26,7 @@ LARGE_PATHS = ("/predict", "/trace")
 SMALL_BYTES = 2**20
 """The limit of bodies that hold neither rows nor parameters."""
 
+PROBLEM = b"application/problem+json"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
@@ -78,6 +81,8 @@ class Gate:
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         token = token.strip()
         project = headers.get(b"chainrule-project", b"").decode("latin-1")
+        if not headers.get(b"authorization") and (reader := await self._reader(scope)) is not None:
+            return reader
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated
         address = (scope.get("client") or ("", 0))[0]
@@ -87,6 +92,13 @@ class Gate:
         if principal is None:
             raise Unauthenticated("This API key is unknown, expired or revoked.")
         return principal
+
+    async def _reader(self, scope: Scope) -> Principal | None:
+        """Who reads the documentation by its cookie, which opens nothing else."""
+        if scope["path"] not in pages.READABLE or scope["method"] not in ("GET", "HEAD"):
+            return None
+        value = Request(scope).cookies.get(pages.COOKIE)
+        return None if value is None else await run_in_threadpool(self.authenticator.reader, value)
 
     def _limited(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> Receive:
         # FastAPI would answer this in plain text, before any handler of ours.
@@ -117,10 +129,21 @@ def body_limit(path: str, settings: Settings) -> int:
     return min(SMALL_BYTES, settings.max_json_bytes)
 
 
+def _is_a_browsers(scope: Scope) -> bool:
+    """Whether somebody wants to look at the documentation, and could give a key if asked for it."""
+    asked = scope["method"] == "GET" and scope["path"] == pages.PAGE
+    return asked and b"text/html" in dict(scope["headers"]).get(b"accept", b"")
+
+
 async def _refuse(error: ChainruleError, scope: Scope, send: Send) -> None:
-    content = problems.body(error, scope["path"], scope["state"]["request_id"])
+    content, kind = problems.body(error, scope["path"], scope["state"]["request_id"]), PROBLEM
+    own: list[tuple[bytes, bytes]] = []
+    if isinstance(error, Unauthenticated) and _is_a_browsers(scope):
+        content, kind = pages.SIGN_IN.encode(), b"text/html; charset=utf-8"
+        own = [(b"content-security-policy", pages.SIGN_IN_POLICY.encode())]
     head = [
-        (b"content-type", b"application/problem+json"),
+        (b"content-type", kind),
+        *own,
         (b"content-length", str(len(content)).encode()),
         *(((b"connection", b"close"),) if _has_body(scope) else ()),  # it was not read
         *((name.lower().encode(), value.encode()) for name, value in error.headers.items()),

@@ -105,7 +105,8 @@ async def _http(request: Request, error: Exception) -> Response:
         translated.detail = "There is nothing at this path."
     translated.headers.update(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = methods_of(request.app, request.url.path)
+        taken = (error.headers or {}).get("Allow", "").split(", ")
+        allowed = methods_of(request.app, request.url.path) or sorted(taken)
         translated.headers = {"Allow": ", ".join(allowed)}
         translated.members = {"allowed": allowed}
     return response(request, translated)

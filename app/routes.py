@@ -7,6 +7,7 @@ from app.aliases import router as aliases
 from app.architectures import router as architectures
 from app.audit import router as audit
 from app.datasets import router as datasets
+from app.documentation import router as documentation
 from app.following import router as following
 from app.jobs import router as jobs
 from app.keys import router as keys
@@ -42,6 +43,7 @@ def include(application: FastAPI, settings: Settings) -> None:
     # Itself and first: an included router matches twice, and so does every one before it.
     application.router.routes.extend(predictions.routes.routes)
     application.router.routes.extend(following.polled_routes.routes)
+    application.router.routes.extend(documentation.routes)
     for each in ROUTERS:
         limit = settings.max_upload_bytes if each is datasets.routes else settings.max_json_bytes
         application.include_router(each, max_body_size=limit)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.audit.acting import SERVER, Act, acting
 from app.audit.recording import note
 from app.errors import Fault, Forbidden, Invalid, LastAdminKey, NotFound, TooManyFailures
+from app.keys import cookies
 from app.keys.failures import Failures
 from app.keys.uses import Uses
 from app.storage.columns import new_id, now
@@ -220,6 +221,15 @@ class Authenticator:
         left = FRESH_SECONDS if key.expires_at is None else (key.expires_at - now()).total_seconds()
         self._seen[token, project] = (time.monotonic() + min(FRESH_SECONDS, left), principal)
         return principal
+
+    def reader(self, cookie: str) -> Principal | None:
+        """Who reads the documentation by this cookie; None when it, or its key, is no good any more."""
+        key_id = cookies.key_of(cookie)
+        with self._database.reading() as session:
+            key = session.scalar(sa.select(Key).where(Key.id == key_id, is_standing()))
+        if key is None or not cookies.is_of(cookie, key.secret_sha256):
+            return None
+        return Principal(key.id, key.project_id, key.role)
 
     def standing(self, key_ids: Collection[str]) -> set[str]:
         """Those of the keys that are neither expired nor revoked now."""
