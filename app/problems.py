@@ -15,7 +15,7 @@ from app.errors import ChainruleError
 from app.storage.columns import to_json
 from app.storage.database import is_away
 from app.storage.disk import is_full
-from app.validation import invalid
+from app.validation import About, invalid
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,14 @@ BY_STATUS: dict[int, type[ChainruleError]] = {
     503: errors.Unavailable,
     507: errors.DiskFull,
 }
+
+
+_ABOUT: dict[str, About] = {
+    "/v1/jobs": "job",
+    "/v1/jobs/plan": "job",
+    "/v1/architectures": "architecture",
+}
+"""Where words of other libraries are looked up."""
 
 
 def install(app: FastAPI) -> None:
@@ -89,7 +97,13 @@ async def _ours(request: Request, error: Exception) -> Response:
 
 async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return response(request, invalid(error.errors(), error.body))
+    return response(request, invalid(error.errors(), error.body, about=_about(request)))
+
+
+def _about(request: Request) -> About | None:
+    if request.method != "POST":
+        return None
+    return "trace" if request.url.path.endswith("/trace") else _ABOUT.get(request.url.path)
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -3,22 +3,32 @@
 import difflib
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from app.errors import Fault, Invalid
-from app.vocabulary import FIELDS, VALUES
+from app.vocabulary.fields import FIELDS, PREDICTION, TRACE
+from app.vocabulary.places import ABSENT, PLACES
+from app.vocabulary.values import NEAREST, SAME
+
+About = Literal["job", "architecture", "prediction", "trace"]
 
 FAULT_LIMIT = 20
 NAME_LIMIT = 255
 """Characters of a client's own words that are looked at or told."""
 
+MOST_ALIKE = 3
+"""Words that are no longer are like too many others."""
 
-def invalid(found: Sequence[Any], sent: object, place: tuple[str, ...] = ()) -> Invalid:
+
+def invalid(
+    found: Sequence[Any], sent: object, place: tuple[str, ...] = (), about: About | None = None
+) -> Invalid:
     """From pydantic's errors to ours, the first 20 of them, and how many there are besides.
 
-    ``sent`` is the body, to tell its names from a union's tags; ``place`` goes before each error's own.
+    ``sent`` is the body, to tell its names from a union's tags; ``place`` goes before each error's own;
+    ``about`` says whose words may stand in it.
     """
-    faults = [_fault(each, (*place, *each["loc"]), sent) for each in found[:FAULT_LIMIT]]
+    faults = [_fault(each, (*place, *each["loc"]), sent, about) for each in found[:FAULT_LIMIT]]
     first = faults[0]
     where = f"{first.param}: " if first.param else ""
     more = f" ({len(faults) - 1} more in 'errors'.)" if len(faults) > 1 else ""
@@ -42,7 +52,7 @@ _MESSAGES = {
 }
 
 
-def _fault(error: dict[str, Any], loc: tuple[int | str, ...], sent: object) -> Fault:
+def _fault(error: dict[str, Any], loc: tuple[int | str, ...], sent: object, about: About | None) -> Fault:
     kind: str = error["type"]
     param, name = _param(loc, sent, kind)
     if kind == "union_tag_invalid":
@@ -54,7 +64,8 @@ def _fault(error: dict[str, Any], loc: tuple[int | str, ...], sent: object) -> F
     else:
         code = _CODES.get(kind, "invalid")
     message = _message(kind, error)
-    return Fault(param, code, message, _hint(kind, param, name, error))
+    hint = _other_name(name, param, about) if kind == "extra_forbidden" else _other_value(kind, error)
+    return Fault(param, code, message, hint)
 
 
 def _message(kind: str, error: dict[str, Any]) -> str:
@@ -63,10 +74,42 @@ def _message(kind: str, error: dict[str, Any]) -> str:
     return _MESSAGES.get(kind) or str(error["msg"]).removeprefix("Value error, ").rstrip(".") + "."
 
 
-def _hint(kind: str, param: str, name: str, error: dict[str, Any]) -> str | None:
-    if kind == "extra_forbidden" and name.lower() in FIELDS:
-        called = FIELDS[name.lower()]
-        return f"Here this is called {called}." if called != param else "What is named beside it has none."
+def _other_name(name: str, param: str, about: About | None) -> str | None:
+    """What a field that there is not is called here, or where it belongs, or what it may be a slip for."""
+    word = name.lower()
+    if about is None:
+        return None
+    if about in ("prediction", "trace"):
+        known = PREDICTION if about == "prediction" else TRACE
+        return f"Here this is called {known[word][0]}." if word in known else None
+    if word in ABSENT:
+        return ABSENT[word][0]
+    if word in PLACES:
+        called, begin = PLACES[word], "Its place is"
+    elif word in FIELDS:
+        called, begin = FIELDS[word][0], "Here this is called"
+    else:
+        near = difflib.get_close_matches(word, _ALL, 1, 0.8) if len(word) > MOST_ALIKE else []
+        return f"Did you mean {_in_full(_ALL[near[0]], about)}?" if near else None
+    here = re.sub(r"\[\d+\]", "[]", f"architecture.{param}" if about == "architecture" else param)
+    if called == here:
+        return "What is named beside it has none."
+    return f"{begin} {_in_full(called, about)}."
+
+
+_ALL = {**{word: called[0] for word, called in FIELDS.items()}, **PLACES}
+
+
+def _in_full(called: str, about: About) -> str:
+    """The place of a job's field, as one who sends a job or an architecture has it."""
+    if about == "architecture" and called not in ("name", "metadata"):
+        inner = called.startswith("architecture.")
+        called = called.replace("architecture.", "") if inner else f"{called}, in a job"
+    return called if "." in called or "," in called else f"{called}, in the outermost object"
+
+
+def _other_value(kind: str, error: dict[str, Any]) -> str | None:
+    """What is called so elsewhere, or the nearest of the words that may stand here."""
     value = error.get("input")
     context = error.get("ctx", {})
     if kind == "union_tag_invalid" and isinstance(value, dict):
@@ -75,11 +118,17 @@ def _hint(kind: str, param: str, name: str, error: dict[str, Any]) -> str | None
     if value == "softmax" and expected:
         return "softmax stands only in the output layer, with the cost cross_entropy."
     if isinstance(value, str) and expected:
-        word = value[:NAME_LIMIT].lower()
-        meant = VALUES.get(word)
-        near = [meant] if meant in expected else difflib.get_close_matches(word, expected, 1)
-        return f"Did you mean '{near[0]}'?" if near else None
+        return _word(value[:NAME_LIMIT].lower(), expected)
     return None
+
+
+def _word(word: str, expected: Sequence[str]) -> str | None:
+    for known, hint in ((SAME, "Did you mean '{}'?"), (NEAREST, "That is not here; '{}' comes near it.")):
+        meant = [each for each in known.get(word, ()) if each in expected]
+        if meant:
+            return hint.format(meant[0])
+    near = difflib.get_close_matches(word, expected, 1)
+    return f"Did you mean '{near[0]}'?" if near else None
 
 
 def _param(loc: tuple[int | str, ...], sent: object, kind: str) -> tuple[str, str]:

@@ -86,4 +86,4 @@ def _read(body: bytes) -> PredictRequest:
     try:
         return _body.validate_python(sent)
     except ValidationError as error:
-        raise invalid(error.errors(include_url=False), sent, ("body",)) from None
+        raise invalid(error.errors(include_url=False), sent, ("body",), "prediction") from None
