@@ -1,5 +1,6 @@
 """The words that the routers speak: who asks, what the server has, and which part of a list is wanted."""
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -98,15 +99,21 @@ def method_role(request: Request, principal: PrincipalDep) -> None:
     principal.need(LEAST_ROLE.get(request.method, "write"))
 
 
+_UTF_8 = re.compile(r"charset\s*=\s*\"?(utf-?8|us-ascii)\"?\s*(;|$)")
+
+
 def media_type(request: Request) -> str:
     """The body's type without its parameters, in lower case."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def need_json(request: Request) -> None:
-    """Raise UnsupportedMediaType for a body that is not said to be JSON."""
+    """Raise UnsupportedMediaType for a body that is not said to be JSON, or to be in another charset."""
     if media_type(request) != "application/json":
         raise UnsupportedMediaType("Send application/json.")
+    sent = request.headers["content-type"].partition(";")[2].lower()
+    if "charset" in sent and not _UTF_8.search(sent):
+        raise UnsupportedMediaType("JSON is UTF-8: send application/json without a charset.")
 
 
 def sent_bytes(request: Request) -> int:

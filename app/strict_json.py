@@ -3,80 +3,145 @@
 import json
 import math
 import re
+from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from app.errors import Fault, MalformedRequest
+
+NAME_LIMIT = 255
+"""Characters of a client's own words that are told."""
+
+PLACED_CHARACTERS = 1 << 20
+"""A longer body is not read twice to tell where it is wrong."""
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONE = re.compile("[\ud800-\udfff]")
 
 
+class _Wrong(NamedTuple):
+    """What a value is not, and a way out."""
+
+    message: str
+    hint: str | None = None
+
+
+_TWICE = _Wrong("An object has the same name twice.", "Readers differ in which one they take: send one.")
+_HALF = _Wrong("A string holds half of a surrogate pair.", "Write characters as they are, in UTF-8.")
+
+
 def loads(body: bytes) -> Any:
     """Read one JSON document.
 
-    Raises MalformedRequest for anything but strict UTF-8 JSON: NaN and Infinity, numbers beyond
-    float64, integers of over 300 digits, a name twice in one object, half of a surrogate pair.
+    Raises MalformedRequest, with the place where there is one, for anything but strict UTF-8 JSON: NaN and
+    Infinity, numbers beyond float64, integers of over 300 digits, a name twice in one object, half of a
+    surrogate pair, a byte order mark.
     """
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _malformed(f"The body is not UTF-8 (byte {error.start}).") from None
+        raise _malformed(f"The body is not UTF-8 (byte {error.start}).", hint="Send UTF-8.") from None
+    if text.startswith("\ufeff"):
+        raise _malformed("The body begins with a byte order mark.", hint="Leave it out: JSON has none.")
     try:
         document = _reader().decode(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise _malformed(f"The body is not JSON: {error.msg} at {place}.") from None
     except RecursionError:
-        raise _malformed("The body is nested too deeply.") from None
-    if _SURROGATE.search(body):
-        _refuse_lone_surrogates(document)
+        raise _malformed("The body is nested too deeply.", hint="The bodies of this API have few levels.") from None
+    except _Refused as refused:
+        raise _placed(text, refused.wrong) from None
+    if _SURROGATE.search(body) and (found := next(_wrongs(document), None)):
+        raise _malformed(*found)
     return document
 
 
+class _Refused(Exception):
+    def __init__(self, wrong: _Wrong) -> None:
+        self.wrong = wrong
+
+
+def _refuse(wrong: _Wrong) -> NoReturn:
+    raise _Refused(wrong)
+
+
 @cache
-def _reader() -> json.JSONDecoder:
+def _reader(wrong: Callable[[_Wrong], Any] = _refuse) -> json.JSONDecoder:
+    """A reader that has ``wrong`` in place of each value that is none."""
+
+    def constant(name: str) -> Any:
+        return wrong(_Wrong(f"{name.lstrip('-')} is not JSON.", "Use null for a missing number."))
+
+    def finite(digits: str) -> Any:
+        number = float(digits)
+        if math.isfinite(number):
+            return number
+        return wrong(_Wrong("A number is beyond the range of a 64-bit float.", "The largest is 1.79e308."))
+
+    def integer(digits: str) -> Any:
+        return int(digits) if len(digits) <= 300 else wrong(_Wrong("An integer has more than 300 digits."))
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            seen: set[str] = set()
+            for name, _ in pairs:
+                if name in seen:
+                    members[name] = wrong(_TWICE)
+                seen.add(name)
+        return members
+
     return json.JSONDecoder(
-        parse_constant=_constant, parse_float=_finite, parse_int=_integer, object_pairs_hook=_unique
+        parse_constant=constant, parse_float=finite, parse_int=integer, object_pairs_hook=unique
     )
 
 
-def _malformed(message: str) -> MalformedRequest:
-    return MalformedRequest(message, Fault("", "malformed_json", message))
+def _malformed(message: str, hint: str | None = None, param: str = "") -> MalformedRequest:
+    where = f"{param}: " if param else ""
+    return MalformedRequest(f"{where}{message}", Fault(param, "malformed_json", message, hint))
 
 
-def _constant(name: str) -> NoReturn:
-    raise _malformed(f"{name.lstrip('-')} is not JSON. Use null for a missing number.")
+def _placed(text: str, wrong: _Wrong) -> MalformedRequest:
+    """Read it once more, to tell the place; what is long, or no JSON further on, has to do without."""
+    try:
+        marked = _reader(_kept).decode(text) if len(text) <= PLACED_CHARACTERS else None
+    except (json.JSONDecodeError, RecursionError):
+        marked = None
+    found = next(_wrongs(marked), None)
+    return _malformed(*(found or wrong))
 
 
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise _malformed("A number is beyond the range of a 64-bit float.")
-    return number
+def _kept(wrong: _Wrong) -> _Wrong:
+    return wrong
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > 300:
-        raise _malformed("An integer has more than 300 digits.")
-    return int(digits)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _malformed("An object has the same name twice.")
-    return members
-
-
-def _refuse_lone_surrogates(document: Any) -> None:
-    pending = [document]
+def _wrongs(document: Any) -> Iterator[tuple[str, str | None, str]]:
+    """Message, hint and path of what is wrong, in the document's order. Not recursive: it may be deep."""
+    pending: list[Iterator[tuple[int | str, Any]]] = [iter([("", document)])]
+    steps: list[int | str] = [""]
     while pending:
-        value = pending.pop()
-        if isinstance(value, str) and _LONE.search(value):
-            raise _malformed("A string holds half of a surrogate pair.")
-        if isinstance(value, list):
-            pending.extend(value)
+        steps[-1], value = next(pending[-1], ("", pending))
+        if value is pending:
+            pending.pop()
+            steps.pop()
+        elif isinstance(value, _Wrong):
+            yield *value, _path(steps)
+        elif isinstance(value, str):
+            if _LONE.search(value):
+                yield *_HALF, _path(steps)
+        elif isinstance(value, list):
+            pending.append(enumerate(value))
+            steps.append(0)
         elif isinstance(value, dict):
-            pending.extend(value)
-            pending.extend(value.values())
+            if any(map(_LONE.search, value)):
+                yield *_HALF, _path(steps)
+            pending.append(iter(value.items()))
+            steps.append("")
+
+
+def _path(steps: list[int | str]) -> str:
+    path = ""
+    for step in steps[1:]:
+        path += f"[{step}]" if isinstance(step, int) else f".{step[:NAME_LIMIT]}"
+    return path.removeprefix(".")

@@ -57,6 +57,30 @@ def test_what_is_not_is_refused(body: bytes) -> None:
     assert caught.value.faults[0].code == "malformed_json"
 
 
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b"NaN", ""),
+        (b'{"training": {"optimizer": {"learning_rate": NaN}}}', "training.optimizer.learning_rate"),
+        (b'{"rows": [{"x": 1}, {"x": 0, "y": -Infinity}]}', "rows[1].y"),
+        (b'{"a": [[1, 2], [3, 1e999]]}', "a[1][1]"),
+        (b'{"epochs": ' + b"9" * 301 + b"}", "epochs"),
+        (b'{"a": {"b": 1, "c": 2, "b": 3}}', "a.b"),
+        (b'{"a": ["x", "\\ud800"]}', "a[1]"),
+        (b'{"a": {"\\ud800": 1}}', "a"),
+        (b'{"a": [NaN, {"b": NaN}]}', "a[0]"),
+        (b'{"a": NaN, ', ""),
+        (b'{"a": NaN, "b": "' + b"x" * (1 << 20) + b'"}', ""),
+    ],
+)
+def test_the_place_is_told(body: bytes, param: str) -> None:
+    with pytest.raises(MalformedRequest) as caught:
+        strict_json.loads(body)
+    (fault,) = caught.value.faults
+    assert fault.param == param
+    assert caught.value.detail.startswith(f"{param}: " if param else fault.message)
+
+
 def test_a_whole_surrogate_pair_is_a_character() -> None:
     assert strict_json.loads(b'"\\ud83d\\udc27"') == "\N{PENGUIN}"
 
