@@ -49,7 +49,9 @@ def loads(body: bytes) -> Any:
         place = f"line {error.lineno}, column {error.colno}"
         raise _malformed(f"The body is not JSON: {error.msg} at {place}.") from None
     except RecursionError:
-        raise _malformed("The body is nested too deeply.", hint="The bodies of this API have few levels.") from None
+        raise _malformed(
+            "The body is nested too deeply.", hint="The bodies of this API have few levels."
+        ) from None
     except _Refused as refused:
         raise _placed(text, refused.wrong) from None
     if _SURROGATE.search(body) and (found := next(_wrongs(document), None)):
