@@ -20,6 +20,7 @@ from app.errors import Unavailable
 from app.storage.database import Database
 from app.storage.declaring import core
 from app.storage.tables import Blob, BlobChunk, Dataset, Job, Model, Snapshot
+from app.storage.view import deleting
 
 IN_ROW = 256 * 1024
 CHUNK = 4 * 2**20
@@ -159,9 +160,18 @@ class Blobs:
         if staged.size <= IN_ROW or session.get(Blob, staged.sha256) is not None:
             return
         if self.database.is_sqlite:
-            self.path(staged.sha256).unlink(missing_ok=True)
+            self.delete_files(staged.sha256)
         else:
             delete_chunks(session, staged.sha256)
+
+    def delete_files(self, *sha256: str) -> None:
+        """Delete what no row names, ahead of the `Sweep`; to which it is left while somebody has a view."""
+        paths = [path for path in map(self.path, sha256) if path.exists()]
+        if not paths:
+            return
+        with deleting(self.directory) as free:
+            for path in paths if free else ():
+                path.unlink(missing_ok=True)
 
     def lock(self, session: Session, these: Sequence[str]) -> None:
         """Let one transaction at a time name or delete these bytes (on SQLite only one writes anyway)."""
