@@ -46,6 +46,7 @@ def surroundings(settings: Settings) -> Surroundings:
         trainer_nice=settings.trainer_nice,
         max_running_jobs=settings.max_running_jobs,
         log_format=settings.log_format,
+        stall_seconds=settings.trainer_stall_seconds,
     )
 
 

@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     trainer_nice: int = Field(
         10, ge=0, le=19, description="By how much trainers yield to the API; 0: every process is equal."
     )
+    trainer_stall_seconds: float = Field(
+        120.0, ge=2, le=86_400, description="A trainer that uses no processor time for so long is killed."
+    )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="Log lines as json or text; auto is text on a terminal, else json."
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from app.jobs.queue import Claim
 from app.worker import life
+from app.worker.stillness import Stillness
 from app.worker.surroundings import Surroundings
 from app.worker.tally import Tally
 from app.worker.trainer import Wish
@@ -34,6 +35,7 @@ class Slot:
         self._worker_id = worker_id
         self._lock = threading.Lock()
         self.tally: Tally = _spawn.RawValue(Tally)
+        self._stillness = Stillness()
         self.claim: Claim | None = None
         self.wish = Wish.GO_ON
         self.kill_at: float | None = None
@@ -75,6 +77,15 @@ class Slot:
             self.wish = wish
             self._shared_wish.value = wish
             self.kill_at = time.monotonic() + grace_seconds
+
+    def look(self, seconds: float) -> bool:
+        """So long after the last look: does the trainer still use processor time? If not for too long, it is
+        `overdue`; True when that is new."""
+        self._stillness.look(None if self.claim is None else self.process.pid, seconds)
+        if self.overdue or self._stillness.seconds < self._surroundings.stall_seconds:
+            return False
+        self.kill_at = time.monotonic()
+        return True
 
     @property
     def overdue(self) -> bool:

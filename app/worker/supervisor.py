@@ -176,7 +176,11 @@ class Supervisor:
 
     def _beat(self) -> None:
         lease = self.surroundings.lease_seconds
-        due = time.monotonic() + min(BEAT_SECONDS, lease / BEATS_PER_LEASE)
+        pause = min(BEAT_SECONDS, lease / BEATS_PER_LEASE)
+        due = time.monotonic() + pause
+        for slot in self.slots:
+            if slot.look(pause):
+                log.error("trainer %s stands still and is killed", slot.process.pid)
         sent_at = self.watchdog.beating()
         counts = {**tally.total(slot.tally for slot in self.slots), **self.counts}
         wanted = queue.heartbeat(self.database, self.id, self._claims(), lease, self.described, counts)

@@ -31,6 +31,8 @@ class Surroundings:
     trainer_nice: int = 0
     max_running_jobs: int | None = None
     log_format: str = "auto"
+    stall_seconds: float = 120.0
+    """A trainer that has used no processor time for so long is killed."""
 
     def database(self) -> Database:
         """For one process of a worker: it must learn of a lost connection while it still has its lease, and
