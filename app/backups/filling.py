@@ -130,7 +130,10 @@ def _new_file(path: Path) -> Iterator[Path]:
     """Where to make a SQLite database, which has its own name when the block ends, and not before."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.exists():
-        raise Refused(f"{path} exists: choose another data directory, or move that file away first.")
+        raise Refused(f"{path} exists: choose another data directory, or move it away first, with its -wal.")
+    for log in (path.with_name(f"{path.name}{each}") for each in ("-wal", "-journal")):
+        if log.exists() and log.stat().st_size:  # SQLite would take its pages for the new database's
+            raise Refused(f"{log} belongs to a database that is not there: move it away, to where that is.")
     partial = path.with_name(f".{path.name}.restoring")
     with partial.open("ab") as lock:
         if not alone(lock, partial):

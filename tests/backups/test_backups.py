@@ -139,6 +139,24 @@ def test_it_refuses_what_is_not_empty(filled: Database, blobs: Blobs, tmp_path: 
     assert [path.name for path in tmp_path.glob("*.partial")] == []
 
 
+@pytest.mark.parametrize("left", ["-wal", "-journal"])
+def test_a_log_that_another_database_left_is_not_taken_for_that_of_the_new_one(
+    filled: Database, blobs: Blobs, tmp_path: Path, left: str
+) -> None:
+    """As where a server was killed, and of its files only the database was moved away."""
+    file, path = tmp_path / "backup.tar", tmp_path / "other" / "chainrule.sqlite"
+    service.backup(url_of(filled), blobs.directory, file, quiet)
+    path.parent.mkdir()
+    log = path.with_name(f"{path.name}{left}")
+    log.write_bytes(b"")
+    service.restore(file, f"sqlite:///{path}", path.parent / "blobs", quiet)
+    path.unlink()
+    log.write_bytes(b"pages of another database")
+    with pytest.raises(Refused, match=f"{path.name}{left}.* move it away"):
+        service.restore(file, f"sqlite:///{path}", path.parent / "blobs", quiet)
+    assert not path.exists()
+
+
 def test_a_backup_is_for_its_owner_alone(database: Database, blobs: Blobs, tmp_path: Path) -> None:
     file = tmp_path / "backup.tar"
     service.backup(url_of(database), blobs.directory, file, quiet)
