@@ -80,7 +80,7 @@ class Gate:
     async def _principal(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal:
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         token = token.strip()
-        project = headers.get(b"chainrule-project", b"").decode("latin-1")
+        project = _text(headers.get(b"chainrule-project", b""))
         if not headers.get(b"authorization") and (reader := await self._reader(scope)) is not None:
             return reader
         if scheme.lower() != "bearer" or not token:
@@ -118,6 +118,14 @@ class Gate:
             return message
 
         return counted
+
+
+def _text(value: bytes) -> str:
+    """A header's text: UTF-8, or else what HTTP once meant by such bytes."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def body_limit(path: str, settings: Settings) -> int:
