@@ -70,8 +70,9 @@ bench: $(VENV)/.dev ## Compare our speed with that of the peers that are install
 peers: $(VENV)/.dev ## Install the peers that make bench compares with
 	@$(PIP) install -qq $(TORCH) $(JAX)
 
-docs: $(VENV)/.runtime ## Write the tables of docs/errors.md anew, from app/codes.py
+docs: $(VENV)/.runtime ## Write the tables of docs/errors.md and docs/metrics.md anew, from the code
 	@$(BIN)/python -m app.codes docs/errors.md
+	@$(BIN)/python -m app.metrics.families docs/metrics.md
 
 lock: $(VENV)/.dev ## Resolve requirements.txt and requirements-dev.txt anew
 	@$(LOCK) --group build -o requirements.txt

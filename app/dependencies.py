@@ -25,6 +25,8 @@ from app.keys.service import Authenticator, Principal
 from app.lists import PartDep as PartDep
 from app.lists import WindowDep as WindowDep
 from app.lists import listed as listed
+from app.metrics.service import Metrics
+from app.metrics.traffic import Traffic
 from app.projects.quotas import Quotas
 from app.schemas import Renamed
 from app.settings import Settings
@@ -50,6 +52,8 @@ class State:
     warm: Any
     following: Following
     quotas: Quotas
+    traffic: Traffic
+    metrics: Metrics
     in_flight: set[tuple[str, str, str]] = field(default_factory=set)
 
     @property
@@ -248,6 +252,7 @@ async def _once(
         yield once
     finally:
         state.in_flight.discard(place)
+        state.traffic.replays += once.replayed
 
 
 # Over before the answer is sent: who has it may ask again at once.

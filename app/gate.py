@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from hmac import compare_digest
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,13 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import problems
 from app.documentation import pages
-from app.errors import ChainruleError, MalformedRequest, TooLarge, Unauthenticated
+from app.errors import ChainruleError, MalformedRequest, TooLarge, TooManyFailures, Unauthenticated
 from app.keys.service import Authenticator, Principal
 from app.projects import rates
 from app.projects.rates import Standing
 from app.settings import Settings
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
+METRICS_PATH = "/metrics"
 UPLOAD_PATHS = frozenset({"/v1/datasets"})
 JOB_PATHS = frozenset({"/v1/jobs", "/v1/jobs/plan"})
 LARGE_PATHS = ("/predict", "/trace")
@@ -39,6 +41,7 @@ class Gate:
         self.rates = rates.by_settings(settings)
         self.authenticator = authenticator
         self.settings = settings
+        self.open_paths = open_paths(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,12 +66,13 @@ class Gate:
             await send(message)
 
         try:
-            if scope["path"] not in OPEN_PATHS:
+            if scope["path"] not in self.open_paths:
                 principal = state["principal"] = await self._principal(scope, headers)
-                standing = self.rates.take(principal, scope["method"], scope["path"])
+                if principal is not None:
+                    standing = self.rates.take(principal, scope["method"], scope["path"])
             if "\0" in scope["path"] or b"%00" in scope["query_string"]:
                 raise MalformedRequest("The path or the query holds a NUL character.")  # no database takes it
-            limited = self._limited(scope["path"], headers, receive)
+            limited = self._limited(scope, headers, receive)
         except ChainruleError as error:
             await _refuse(error, scope, send_with_headers)
             return
@@ -77,19 +81,29 @@ class Gate:
             return
         await self.app(scope, limited, send_with_headers)
 
-    async def _principal(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal:
+    async def _principal(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal | None:
+        """Who asks; None for one whose key is good for this path, and for nothing else."""
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         token = token.strip()
-        project = _text(headers.get(b"chainrule-project", b""))
+        project = headers.get(b"chainrule-project", b"").decode("latin-1")
         if not headers.get(b"authorization") and (reader := await self._reader(scope)) is not None:
             return reader
         if scheme.lower() != "bearer" or not token:
+            self.authenticator.refusals["missing"] += 1
             raise Unauthenticated
+        own = self.settings.metrics_key
+        if own is not None and scope["path"] == METRICS_PATH and _same(token, own.get_secret_value()):
+            return None
         address = (scope.get("client") or ("", 0))[0]
-        principal = self.authenticator.remembered(token, project) or await run_in_threadpool(
-            self.authenticator.check, token, project, address
-        )
+        try:
+            principal = self.authenticator.remembered(token, project) or await run_in_threadpool(
+                self.authenticator.check, token, project, address
+            )
+        except TooManyFailures:
+            self.authenticator.refusals["too_many"] += 1
+            raise
         if principal is None:
+            self.authenticator.refusals["invalid"] += 1
             raise Unauthenticated("This API key is unknown, expired or revoked.")
         return principal
 
@@ -100,9 +114,9 @@ class Gate:
         value = Request(scope).cookies.get(pages.COOKIE)
         return None if value is None else await run_in_threadpool(self.authenticator.reader, value)
 
-    def _limited(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+    def _limited(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
         # FastAPI would answer this in plain text, before any handler of ours.
-        limit = body_limit(path, self.settings)
+        state, limit = scope["state"], body_limit(scope["path"], self.settings)
         too_large = TooLarge(f"The body is larger than {limit} bytes, the limit of this path.")
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > limit:
@@ -113,6 +127,7 @@ class Gate:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
+            state["received_bytes"] = received
             if received > limit:  # sent in chunks, without a length
                 raise too_large
             return message
@@ -120,12 +135,13 @@ class Gate:
         return counted
 
 
-def _text(value: bytes) -> str:
-    """A header's text: UTF-8, or else what HTTP once meant by such bytes."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+def open_paths(settings: Settings) -> frozenset[str]:
+    """The paths that need no key."""
+    return OPEN_PATHS | {METRICS_PATH} if settings.metrics_open else OPEN_PATHS
+
+
+def _same(token: str, secret: str) -> bool:
+    return compare_digest(token.encode(), secret.encode())
 
 
 def body_limit(path: str, settings: Settings) -> int:

@@ -13,12 +13,15 @@ from app.datasets.jail import Jail, Limits
 from app.datasets.service import Uploads
 from app.dependencies import State
 from app.following.service import Following
-from app.gate import OPEN_PATHS, Gate
+from app.gate import Gate, open_paths
 from app.keys import service as keys
+from app.meter import Meter
+from app.metrics.service import Metrics, Parts
+from app.metrics.traffic import Traffic
 from app.models.warm import WarmModels
 from app.predictions.schemas import PredictRequest
 from app.projects import service as projects
-from app.request_log import RequestLog
+from app.request_log import RequestLines
 from app.settings import Settings
 from app.storage import migration
 from app.storage.blobs import Blobs
@@ -36,6 +39,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         yield
         state.watch.stop()
         state.following.close()
+        state.metrics.close()
         state.watch.close()
         state.jail.close()
 
@@ -53,10 +57,9 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     problems.install(application)
     routes.include(application, settings)
     application.add_middleware(Gate, authenticator=state.authenticator, settings=settings)
-    application.add_middleware(
-        RequestLog, lines=settings.log_requests, as_text=logs.is_text(settings.log_format)
-    )
-    openapi.complete(application.openapi(), OPEN_PATHS, PredictRequest)
+    lines = RequestLines(logs.is_text(settings.log_format)) if settings.log_requests else None
+    application.add_middleware(Meter, traffic=state.traffic, lines=lines)
+    openapi.complete(application.openapi(), open_paths(settings), PredictRequest)
     return application
 
 
@@ -92,7 +95,9 @@ def _state(settings: Settings, database: Database) -> State:
     jail = Jail(limits)
     watch = Watch(database)
     authenticator = keys.Authenticator(database, settings.max_wrong_keys_per_minute)
+    following, traffic = Following(database, watch, authenticator, settings), Traffic()
     quotas = projects.by_default(settings)
+    parts = Parts(settings, database, disk, blobs, jail, authenticator, following, traffic)
     return State(
         settings=settings,
         database=database,
@@ -104,6 +109,8 @@ def _state(settings: Settings, database: Database) -> State:
         admission=Admission(settings.max_parses, settings.max_uploads_per_project),
         authenticator=authenticator,
         warm=WarmModels(database, blobs),
-        following=Following(database, watch, authenticator, settings),
+        following=following,
         quotas=quotas,
+        traffic=traffic,
+        metrics=Metrics(parts, app.__version__),
     )

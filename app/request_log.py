@@ -1,4 +1,4 @@
-"""A line for each request, and for all that is logged while it is answered its request's id."""
+"""A line for each request."""
 
 import json
 import re
@@ -6,48 +6,26 @@ import time
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from app import logs
 
 _ID = re.compile(r"[a-z]+_[0-9a-z]{24}")
 
 
-class RequestLog:
-    """ASGI middleware, around the gate. Of a path only its route is told, and ids that are of ours: a client
-    may have put anything into the rest. ``as_text``: for people.
+class RequestLines:
+    """Of a path only its route is told, and ids that are of ours: a client may have put anything into the
+    rest. ``as_text``: for people.
 
     The lines are made here, for a fifth of what `logging` takes.
     """
 
-    def __init__(self, app: ASGIApp, *, lines: bool, as_text: bool) -> None:
-        self.app = app
-        self.lines = lines
+    def __init__(self, as_text: bool) -> None:
         self.as_text = as_text
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        logs.KNOWN.set(scope.setdefault("state", {}))  # the gate writes into it what it learns
-        if not self.lines:
-            await self.app(scope, receive, send)
-            return
-        status, size = 0, 0
-
-        async def counted(message: Message) -> None:
-            nonlocal status, size
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            else:
-                size += len(message.get("body", b""))
-            await send(message)
-
-        start = time.perf_counter()
-        try:
-            await self.app(scope, receive, counted)
-        finally:
-            logs.write(self._line(scope, status, size, 1000 * (time.perf_counter() - start)))
+    def write(self, scope: Scope, status: int, size: int, seconds: float) -> None:
+        """A line for a request that is over: ``size`` in bytes; ``status`` 0 where it was not answered."""
+        logs.write(self._line(scope, status, size, 1000 * seconds))
 
     def _line(self, scope: Scope, status: int, size: int, milliseconds: float) -> str:
         state, moment = scope["state"], time.time()

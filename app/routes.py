@@ -11,6 +11,7 @@ from app.documentation import router as documentation
 from app.following import router as following
 from app.jobs import router as jobs
 from app.keys import router as keys
+from app.metrics import router as metrics
 from app.models import router as models
 from app.predictions import router as predictions
 from app.projects import router as projects
@@ -21,6 +22,7 @@ from app.webhooks import router as webhooks
 ROUTERS = (
     operations.probes,
     operations.routes,
+    metrics.routes,
     datasets.routes,
     architectures.routes,
     following.routes,

@@ -89,6 +89,10 @@ class Settings(BaseSettings):
     shutdown_seconds: float = Field(
         5.0, gt=0, le=60, description="How long open requests may go on after SIGTERM."
     )
+    metrics_open: bool = Field(False, description="Answer GET /metrics without a key.")
+    metrics_key: SecretStr | None = Field(
+        None, min_length=16, description="A key that is good for GET /metrics, and for nothing else."
+    )
     disk_reserve_bytes: int | None = Field(
         None, ge=0, description="Free bytes of the data directory's disk that nothing new may use."
     )

@@ -15,10 +15,10 @@ APP = Path(__file__).parents[1] / "app"
 LAYERS = (
     ("cli",),
     ("main", "commands", "serving"),
-    ("routes", "gate", "problems", "request_log"),
+    ("routes", "gate", "problems", "meter"),
     ("worker", "operations", "*.router"),
     ("dependencies", "openapi"),
-    ("lists",),
+    ("lists", "metrics", "request_log"),
     ("backups", "checks"),
     (
         "documentation",
@@ -58,10 +58,11 @@ NOT_FOR_THE_API = {("serving", "worker"), ("cli", "worker"), ("commands", "worke
 FRAMEWORK = {"main", "routes", "problems", "dependencies", "lists", "operations", "*.router"}
 ALLOWED: dict[str, set[str]] = {
     "fastapi": FRAMEWORK,
-    "starlette": FRAMEWORK | {"gate", "request_log", "models.warm", "following.stream"},
+    "starlette": FRAMEWORK | {"gate", "meter", "request_log", "models.warm", "following.stream"},
     "uvicorn": {"serving"},
     "typer": {"cli", "commands"},
     "polars": {"datasets"},
+    "prometheus_client": {"metrics"},
     "alembic": {"storage.migration"},
     "limits": {"projects.rates"},
 }

@@ -92,7 +92,7 @@ def test_every_operation_answers_as_documented(ask: Documented, server: Server) 
     ]
     assert finished(client, lost)["result"]["stop_reason"] == "diverged"
 
-    for path in ("/livez", "/readyz", "/v1", "/v1/workers"):
+    for path in ("/livez", "/readyz", "/metrics", "/v1", "/v1/workers"):
         ask("GET", path)
     _datasets(ask, flowers)
     _architectures(ask)

@@ -20,6 +20,9 @@ def serve(
     insecure_http: Annotated[
         bool | None, typer.Option("--insecure-http", help="Allow a public address without TLS.")
     ] = None,
+    metrics_open: Annotated[
+        bool | None, typer.Option("--metrics-open", help="Answer GET /metrics without a key.")
+    ] = None,
 ) -> None:
     """Run the API and its workers."""
     from app import serving
@@ -31,6 +34,7 @@ def serve(
         database_url=database_url,
         workers=workers,
         insecure_http=insecure_http,
+        metrics_open=metrics_open,
     )
     with refusals(serving.RefusesToStart):
         serving.serve(settings)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ class Parsed:
 class Jail:
     """Keeps one child warm, since starting one costs several times what a small file does. Thread-safe.
 
-    Without `keep_spare` children start on demand, for a process that has one file to read.
+    Without `keep_spare` children start on demand, for a process that has one file to read. ``outcomes``
+    counts parses: ``read``, ``refused`` (the file is to blame) and ``failed``.
     """
 
     def __init__(self, limits: Limits | None = None, *, keep_spare: bool = True) -> None:
@@ -71,6 +73,7 @@ class Jail:
         self._lock = threading.Lock()
         self._keeps_spare = keep_spare
         self._closed = False
+        self.outcomes = Counter[str]()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._spare: subprocess.Popen[bytes] | None = None
         self._refill()
@@ -88,15 +91,29 @@ class Jail:
             "max_expanded_bytes": limits.max_expanded_bytes,
             "max_ratio": limits.max_ratio,
         }
-        found = self._run(
-            {"verb": "parse", "path": str(path), "directory": str(directory), "arguments": arguments}
-        )
+        outcome = "failed"
+        try:
+            found = self._run(
+                {"verb": "parse", "path": str(path), "directory": str(directory), "arguments": arguments}
+            )
+            outcome = "read"
+        except (InvalidDataset, TooLarge):
+            outcome = "refused"
+            raise
+        finally:
+            with self._lock:
+                self.outcomes[outcome] += 1
         return Parsed(**found, parquet=directory / "table.parquet", table=directory / "table.safetensors")
 
     def rebuild(self, parquet: Path, directory: Path) -> Path:
         """Writes the table of a dataset of which only the Parquet is here; returns its path."""
         self._run({"verb": "rebuild", "path": str(parquet), "directory": str(directory)})
         return directory / "table.safetensors"
+
+    @property
+    def busy(self) -> int:
+        """Files that are being read just now."""
+        return len(self._running)
 
     def close(self) -> None:
         """Ends every child; a parse under way is `Unavailable`. For good."""

@@ -73,6 +73,8 @@ class Feed:
         self._pages: OrderedDict[Page, list[Frame]] = OrderedDict()
         self._reading: asyncio.Task[None] | None = None
         self._beating: asyncio.Task[None] | None = None
+        self.cut_off = 0
+        """Streams whose client took nothing for too long."""
 
     @property
     def stopped(self) -> bool:
@@ -201,6 +203,7 @@ class Feed:
     def _look_after(self, follower: Follower, moment: float) -> None:
         since = follower.sending_since
         if since is not None and moment - since > self._stall_seconds:
+            self.cut_off += not follower.left
             follower.leave()
             if follower.abort is not None:
                 follower.abort()

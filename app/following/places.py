@@ -15,6 +15,11 @@ class Places:
         self._most_per_key = most_per_key
         self._taken: Counter[str] = Counter()
 
+    @property
+    def count(self) -> int:
+        """Places that are taken."""
+        return self._taken.total()
+
     @contextmanager
     def taken(self, key_id: str) -> Iterator[None]:
         """Have a place for as long as the block runs. Raises TooManyStreams."""
@@ -23,7 +28,7 @@ class Places:
                 f"This key has {self._most_per_key} streams and waiting requests open, the most of one key. "
                 "End some of them, or ask without ?wait=."
             )
-        if self._taken.total() >= self._most:
+        if self.count >= self._most:
             raise TooManyStreams(f"This server holds {self._most} streams and waiting requests at most.")
         self._taken[key_id] += 1
         try:

@@ -35,6 +35,8 @@ class Following:
     def __init__(self, database: Database, watch: Watch, keys: Authenticator, settings: Settings) -> None:
         self._threads = ThreadPoolExecutor(THREADS, "following")
         self.places = Places(settings.max_streams, settings.max_streams_per_key)
+        self.streams = 0
+        """Event streams; the other places that are taken are held requests."""
         self.records = Records(database, watch, self._run, settings.max_running_jobs)
         self.feed = Feed(database, watch, keys, self._run, settings.stream_stall_seconds)
 

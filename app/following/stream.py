@@ -51,6 +51,7 @@ class EventStream(Response):
         ):
             follower.abort = scope.get("state", {}).get("abort")
             listening = asyncio.create_task(listen(receive, follower))
+            self._following.streams += 1
             try:
                 await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
                 await self._send(follower, send, RETRY)
@@ -58,6 +59,7 @@ class EventStream(Response):
                 if not follower.left:
                     await send({"type": "http.response.body", "body": b""})
             finally:
+                self._following.streams -= 1
                 listening.cancel()
 
     async def _follow(self, follower: Follower, send: Send) -> None:

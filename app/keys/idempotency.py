@@ -80,6 +80,7 @@ class Once:
         render: Callable[[Mapping[str, Any]], str],
     ) -> None:
         self.key = key
+        self.replayed = False
         self._database = database
         self._status = status
         self._render = render
@@ -136,6 +137,7 @@ class Once:
             hint = "A new request needs a new key; one that is sent again must say what it said."
             fault = Fault("Idempotency-Key", KeyReused.code, message, hint)
             raise KeyReused(f"Idempotency-Key: {message}", fault)
+        self.replayed = True
         return Answered(known.status, known.location, known.body, replayed=True)
 
 

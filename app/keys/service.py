@@ -5,6 +5,7 @@ import os
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -174,7 +175,8 @@ def ensure_admin(database: Database, configured: str | None, path: Path) -> None
 class Authenticator:
     """Checks presented keys; remembers each answer for a second, so that a revoked key is soon gone.
 
-    ``most_failures``: so many wrong keys a minute are looked up for one address.
+    ``most_failures``: so many wrong keys a minute are looked up for one address. ``refusals`` counts
+    requests, by what was wrong: ``missing``, ``invalid`` or ``too_many``.
     """
 
     def __init__(self, database: Database, most_failures: int = 60) -> None:
@@ -184,6 +186,7 @@ class Authenticator:
         self._known: tuple[float, frozenset[str]] = (0.0, frozenset())
         self._reading_known = threading.Lock()
         self.uses = Uses(database)
+        self.refusals = Counter[str]()
 
     def remembered(self, token: str, project: str) -> Principal | None:
         """The answer of less than a second ago, without touching the database."""

@@ -69,6 +69,8 @@ class Blobs:
         self.database = database
         self.patience = patience
         self.directory = directory
+        self.file_bytes: int | None = None
+        """Bytes of all files, as a `Sweep` has found them; None before one has looked, and on Postgres."""
 
     def path(self, sha256: str) -> Path:
         return self.directory / sha256[:2] / sha256

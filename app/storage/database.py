@@ -3,7 +3,9 @@
 import contextlib
 import random
 import sqlite3
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +14,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -48,6 +50,10 @@ def is_away(error: BaseException) -> bool:
     return error.connection_invalidated or state in ("25006", "25P03")
 
 
+def _kind(error: BaseException) -> str:
+    return "full" if is_full(error) else "away" if is_away(error) else "other"
+
+
 def _sqlite() -> ModuleType:
     try:
         import pysqlite3  # absent where it has no wheel
@@ -70,7 +76,8 @@ class Database:
     ``relieve`` makes room on a full disk for what is `urgent`, and tells whether it could.
 
     On Postgres a statement that takes longer than ``patience`` seconds fails (None: it may take any time),
-    and a transaction that does nothing for ``idle_seconds`` is ended. ``losses`` counts lost connections.
+    and a transaction that does nothing for ``idle_seconds`` is ended. ``losses`` counts lost connections,
+    ``failures`` transactions that failed: of a ``full`` disk, a database that was ``away``, or ``other``.
     """
 
     def __init__(
@@ -85,6 +92,8 @@ class Database:
         self.nudge: Callable[[], None] = lambda: None
         self.relieve: Callable[[], bool] = lambda: False
         self.losses = 0
+        self.failures = Counter[str]()
+        self._counting = threading.Lock()
         self._turns: Turns | None = None
         self._turn: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         self._watching: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
@@ -177,13 +186,14 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
         """For reading; rolled back at the end. One view on SQLite, each statement's own on Postgres."""
-        with self._watching(), Session(self.engine, expire_on_commit=False) as session:
+        with self._failing(), self._watching(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:
         """One transaction: committed when the block ends, rolled back when it raises."""
         with (
+            self._failing(),
             self._watching(),
             self._turn(),
             Session(self._writer, expire_on_commit=False) as session,
@@ -193,6 +203,17 @@ class Database:
             announced = session.info.get("announced")
         if announced:
             self.nudge()
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:  # an answer: it is there already
+            raise
+        except (DBAPIError, PoolTimeout) as error:
+            with self._counting:
+                self.failures[_kind(error)] += 1
+            raise
 
     def patiently(self, unit: Callable[[Session], Result], seconds: float, *, urgent: bool = False) -> Result:
         """Run an idempotent unit of work in a transaction, again and again while the database is away.
@@ -242,6 +263,11 @@ class Database:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # it is this that cuts the file
             finally:
                 connection.close()
+
+    @property
+    def busy_connections(self) -> int:
+        """Those of the pool that somebody has just now."""
+        return int(self.engine.pool.checkedout())  # type: ignore[attr-defined]
 
     def close(self) -> None:
         self.engine.dispose()

@@ -1,5 +1,6 @@
 """Deletes blobs that nothing names: their objects were deleted, or somebody died before naming them."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -52,8 +53,11 @@ class Sweep:
             after = found[-1]
 
     def _files(self, old: float) -> int:
-        deleted = 0
+        deleted = total = size = 0
         for path in self._blobs.directory.glob("*/*"):
+            with contextlib.suppress(FileNotFoundError):
+                size = path.stat().st_size
+                total += size
             with self._database.reading() as session:
                 if not _is_unnamed(session, path, old):
                     continue
@@ -64,6 +68,8 @@ class Sweep:
                 if _is_unnamed(session, path, old):
                     path.unlink(missing_ok=True)
                     deleted += 1
+                    total -= size
+        self._blobs.file_bytes = total
         return deleted
 
     def _unnamed_chunks(self) -> int:

@@ -18,7 +18,7 @@ from app.projects.quotas import Quotas
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.tables import Job, Project
-from tests.support.rows import add_dataset, add_job, another_process, expire, job_row, principal
+from tests.support.rows import add_dataset, add_job, add_jobs, another_process, expire, job_row, principal
 
 LEASE = 30.0
 
@@ -31,16 +31,6 @@ def limit(database: Database, project: str, **limits: int | None) -> None:
     owner = principal(database, project).project_id
     with database.writing() as session:
         session.execute(sa.update(Project).where(Project.id == owner).values(limits))
-
-
-def add_jobs(database: Database, number: int, project: str) -> list[str]:
-    first = add_job(database, project)
-    with database.writing() as session:
-        job = session.get_one(Job, first)
-        row = {each.key: getattr(job, each.key) for each in sa.inspect(Job).column_attrs}
-        ids = [f"{first}{index:05}" for index in range(number - 1)]
-        session.execute(sa.insert(Job), [{**row, "id": each} for each in ids])
-    return [first, *ids]
 
 
 def place(database: Database, job_id: str, most: int | None = None) -> int | None:

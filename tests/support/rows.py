@@ -98,6 +98,17 @@ def add_job(database: Database, project: str = "default", **values: Any) -> str:
     return job_id
 
 
+def add_jobs(database: Database, number: int, project: str) -> list[str]:
+    """As many queued jobs of one project; only the first has an event."""
+    first = add_job(database, project)
+    with database.writing() as session:
+        job = session.get_one(Job, first)
+        row = {each.key: getattr(job, each.key) for each in sa.inspect(Job).column_attrs}
+        ids = [f"{first}{index:05}" for index in range(number - 1)]
+        session.execute(sa.insert(Job), [{**row, "id": each} for each in ids])
+    return [first, *ids]
+
+
 def add_dataset(database: Database, blobs: Blobs, project: str = "default", **values: Any) -> None:
     """The dataset of the jobs of `add_job`, without a table; ``values`` are other columns."""
     content = blobs.stage(b"no table at all")
