@@ -163,12 +163,12 @@ def test_nothing_is_done_that_cannot_be_logged(database: Database, monkeypatch: 
 
 def test_a_savepoint_is_no_end(database: Database) -> None:
     owner = principal(database)
-    row = architecture(owner)
-    with asking(owner, "POST", "/v1/architectures"), database.writing() as session:
+    job = add_job(database)
+    with asking(owner, "PATCH", "/v1/jobs/{job_id}", job_id=job), database.writing() as session:
         with session.begin_nested():
-            session.add(row)
+            session.get_one(Job, job).name = "changed"
         session.flush()
-    assert told(database) == [("architecture.create", row.id)]
+    assert told(database) == [("job.update", job)]
 
 
 def test_threads_that_are_given_the_context_act_too(database: Database) -> None:
