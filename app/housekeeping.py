@@ -8,10 +8,12 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from app import retention
 from app.datasets import content
 from app.jobs import workers
 from app.keys import idempotency
 from app.keys.uses import Uses
+from app.retention import Keep
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.disk import Disk
@@ -22,12 +24,13 @@ log = logging.getLogger(__name__)
 HOUSEKEEPING_SECONDS = 600.0
 SHORT_OF_ROOM_SECONDS = 10.0
 DISK_SECONDS = 1.0
+NOTHING_GOES = Keep()
 
 
 class Housekeeping(threading.Thread):
     """Takes away what nothing names and keys whose time is up, at the start and every ten minutes; where room
     is short every ten seconds, and files of the last hour, too. Looks after the ballast, and writes down when
-    keys were used.
+    keys were used. What is older than ``keep`` goes, too.
 
     Several processes may do so for one database, and on one host.
     """
@@ -40,6 +43,7 @@ class Housekeeping(threading.Thread):
         cache: Path,
         incoming: Path,
         uses: Uses | None = None,
+        keep: Keep = NOTHING_GOES,
     ) -> None:
         super().__init__(name="housekeeping", daemon=True)
         self._database = database
@@ -48,6 +52,8 @@ class Housekeeping(threading.Thread):
         self._incoming = incoming
         self._unnamed = Sweep(blobs)
         self._uses = uses
+        self._blobs = blobs
+        self._keep = keep
         self.over = threading.Event()
 
     def run(self) -> None:
@@ -74,3 +80,4 @@ class Housekeeping(threading.Thread):
         idempotency.sweep(self._database)
         workers.sweep(self._database)
         content.sweep(self._database, self._cache, self._incoming, GRACE_SECONDS, grace_seconds)
+        retention.sweep(self._blobs, self._keep, self.over)

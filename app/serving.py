@@ -17,6 +17,7 @@ from app.dependencies import State
 from app.housekeeping import Housekeeping
 from app.keeper import Keeper
 from app.main import create_app, prepare
+from app.retention import Keep
 from app.settings import Settings
 from app.storage.database import Database
 from app.webhooks.process import EmbeddedSender, Sending
@@ -143,7 +144,8 @@ def serve(settings: Settings) -> None:
         child.start()
     incoming = settings.data_dir / "incoming"
     uses = state.authenticator.uses
-    housekeeping = Housekeeping(database, state.blobs, state.disk, state.cache, incoming, uses)
+    keep = Keep(settings.keep_jobs_days, settings.keep_models_days, settings.keep_datasets_days)
+    housekeeping = Housekeeping(database, state.blobs, state.disk, state.cache, incoming, uses, keep)
     housekeeping.start()
     host, port = listening.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host

@@ -10,7 +10,20 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MEMORY_SHARE = 0.8
+MOST_DAYS = 36_500
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def known_url(text: str) -> str:
+    """The URL, if it is one of a database. Raises ValueError, without the password that it may hold."""
+    from sqlalchemy.engine import make_url  # whoever asks for --help has no need of it
+    from sqlalchemy.exc import ArgumentError
+
+    with contextlib.suppress(ArgumentError, ValueError):
+        url = make_url(text)
+        if url.get_backend_name() == "postgresql" or (url.drivername == "sqlite" and url.database):
+            return text
+    raise ValueError("write postgresql://user:password@host/name, or sqlite:///path/to/file")
 
 
 class Settings(BaseSettings):
@@ -23,7 +36,7 @@ class Settings(BaseSettings):
     data_dir: Annotated[Path, AfterValidator(Path.absolute)] = Field(
         Path("chainrule-data"), description="Directory of the SQLite database, blobs and caches."
     )
-    database_url: str | None = Field(
+    database_url: Annotated[str, AfterValidator(known_url)] | None = Field(
         None, description="postgresql://… for Postgres; default is SQLite in the data directory."
     )
     workers: int = Field(
@@ -134,6 +147,24 @@ class Settings(BaseSettings):
         gt=0,
         le=32,
         description="Most uploads that are read at once; half of them of one project.",
+    )
+    keep_jobs_days: float | None = Field(
+        None,
+        gt=0,
+        le=MOST_DAYS,
+        description="Days after which an ended job is deleted; not one whose model has an alias.",
+    )
+    keep_models_days: float | None = Field(
+        None,
+        gt=0,
+        le=MOST_DAYS,
+        description="Days after which a model is deleted; not one with an alias, or of an unfinished job.",
+    )
+    keep_datasets_days: float | None = Field(
+        None,
+        gt=0,
+        le=MOST_DAYS,
+        description="Days without a job after which a dataset is deleted; not one that is shared.",
     )
     parse_seconds: float = Field(120.0, gt=0, description="Time limit for reading one upload.")
     parse_memory_bytes: int = Field(4 * 2**30, gt=0, description="Memory limit for reading one upload.")

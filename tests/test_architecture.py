@@ -20,6 +20,7 @@ LAYERS = (
     ("dependencies", "openapi"),
     ("lists", "metrics", "request_log"),
     ("backups", "checks"),
+    ("housekeeping",),
     (
         "documentation",
         "lessons",
@@ -28,7 +29,7 @@ LAYERS = (
         "following",
         "provenance",
         "webhooks",
-        "housekeeping",
+        "retention",
     ),
     ("jobs",),
     ("models",),

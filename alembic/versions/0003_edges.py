@@ -37,6 +37,7 @@ def upgrade() -> None:
     for name in QUOTAS:
         op.add_column("projects", sa.Column(name, sa.BigInteger(), nullable=True))
     op.add_column("datasets", sa.Column("shared", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("datasets", sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True))
     op.create_index(
         op.f("ix_datasets_shared"),
         "datasets",
@@ -154,6 +155,7 @@ def downgrade() -> None:
         op.drop_column(table, name)
     op.drop_column("jobs", "initial_model_id")
     op.drop_index(op.f("ix_datasets_shared"), "datasets")
+    op.drop_column("datasets", "last_used_at")
     op.drop_column("datasets", "shared")
     for name in QUOTAS:
         op.drop_column("projects", name)

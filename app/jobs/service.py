@@ -11,7 +11,7 @@ from app.jobs.states import HELD, State, require, require_unfinished
 from app.keys.service import Principal
 from app.storage import lookup
 from app.storage.blobs import Blobs
-from app.storage.tables import Epoch, Event, Job
+from app.storage.tables import Dataset, Epoch, Event, Job
 
 PHASES: dict[str, str] = {
     State.QUEUED: "waiting",
@@ -35,7 +35,7 @@ ROWS_AT_ONCE = 100_000
 
 
 def delete(session: Session, blobs: Blobs, principal: Principal, job_id: str) -> None:
-    """Delete a finished job with its history; its model stays."""
+    """Delete a finished job with its history; its model stays, and its dataset knows when it was used."""
     job = lookup.get(session, Job, principal.project_id, job_id, "job_id", lock=True)
     require(job.status, "delete")
     ledger.drop(session, blobs, job.id)
@@ -47,6 +47,10 @@ def delete(session: Session, blobs: Blobs, principal: Principal, job_id: str) ->
         for first in range(1, count + 1, ROWS_AT_ONCE):  # each statement within the time that one has
             part = number.between(first, first + ROWS_AT_ONCE - 1)
             session.execute(sa.delete(table).where(table.job_id == job.id, part))
+    used = sa.or_(Dataset.last_used_at.is_(None), Dataset.last_used_at < job.finished_at)
+    session.execute(
+        sa.update(Dataset).where(Dataset.id == job.dataset_id, used).values(last_used_at=job.finished_at)
+    )
     session.execute(sa.delete(Job).where(Job.id == job.id))
     if initial is not None:
         blobs.release(session, initial)

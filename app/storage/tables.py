@@ -72,6 +72,8 @@ class BlobChunk(Table):
 
 
 class Dataset(Owned, Table):
+    """``last_used_at``: the latest end of those of its jobs that have been deleted."""
+
     __tablename__ = "datasets"
     __table_args__ = (
         sa.Index(None, "project_id", "id"),
@@ -89,6 +91,7 @@ class Dataset(Owned, Table):
     warnings: Mapped[list[Any]]
     content: Mapped[str] = blob_reference()
     shared: Mapped[bool] = mapped_column(default=False)
+    last_used_at: Mapped[datetime | None]
 
 
 class Architecture(Owned, Table):
