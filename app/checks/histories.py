@@ -13,17 +13,29 @@ from app.jobs import ledger, snapshots
 from app.jobs.states import TERMINAL
 from app.models import parameters as codec
 from app.storage.blobs import Blobs
-from app.storage.tables import Epoch, Event, Job, Model, Snapshot
+from app.storage.tables import Dataset, Epoch, Event, Job, Model, Snapshot
 
 JOBS = sa.select(
     *(Job.id, Job.status, Job.epochs_completed, Job.event_count, Job.snapshot_count, Job.architecture),
     *(Job.result, Job.error, Job.finished_at),
 ).order_by(Job.id)
+LOST = (
+    sa.select(Job.id, Job.status, Job.dataset_id)
+    .where(Job.status.not_in(TERMINAL), ~sa.exists().where(Dataset.id == Job.dataset_id))
+    .order_by(Job.id),
+    sa.select(Job.id, Job.status, Job.model_id)
+    .where(Job.model_id.is_not(None), ~sa.exists().where(Model.id == Job.model_id))
+    .order_by(Job.id),
+)
+"""What jobs name, but no foreign key holds: finished ones outlive their dataset."""
 KEPT = sa.select(Snapshot).where(Snapshot.content.is_not(None)).order_by(Snapshot.number)
 
 
 def jobs(session: Session, blobs: Blobs, damaged: set[str]) -> Iterator[Finding]:
     """``damaged`` blobs are told of already."""
+    for query in LOST:
+        for job_id, status, named in session.execute(query):
+            yield Finding(f"{job_id} ({status}) names {named}, which does not exist.", FROM_A_BACKUP)
     epochs, events = _ranges(session, Epoch, Epoch.epoch), _ranges(session, Event, Event.seq)
     for job in session.execute(JOBS).all():
         for what in (

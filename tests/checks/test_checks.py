@@ -137,6 +137,8 @@ DAMAGE: dict[str, tuple[Callable[[Sound], None], str]] = {
         "events, numbered",
     ),
     "a result changes": (lambda s: s.change(Job, {"result": {"epochs": 7}}, *JOB), "its result says 7"),
+    "a model is lost": (lambda s: s.change(Model, None), "names mdl_"),
+    "a dataset is lost": (lambda s: s.change(Dataset, None), "(queued) names ds_of_a_test, which does not"),
     "an end has no time": (lambda s: s.change(Job, {"finished_at": None}, *JOB), "has ended without a time"),
     "a job waits that has ended": (
         lambda s: s.change(Job, {"finished_at": now()}, Job.status == "queued"),
