@@ -38,6 +38,8 @@ def copy(url: str, to_url: str, progress: Progress) -> Passed:
         blobs = _beside(database)
         with closing(Database(to_url)) as target:
             there = _beside(target)
+        if database.is_sqlite and there.resolve() == blobs.resolve():
+            raise Refused(f"Both would have their large blobs in {blobs}: choose another directory.")
         with view(database, blobs) as connection:
             return filling.fill(to_url, there, Seen(connection, blobs), progress)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import DatabaseUrl, DataDir, log_operation, refusals, settings_of
+from app.commands.options import DatabaseUrl, DataDir, fail, log_operation, refusals, settings_of
 
 if TYPE_CHECKING:
     from app.backups.flow import Passed
@@ -37,13 +37,18 @@ def backup(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Write everything to one file, while the server goes on."""
+    from sqlalchemy.exc import DBAPIError
+
     from app.backups import service
     from app.backups.flow import Refused
 
     settings = settings_of(data_dir=data_dir, database_url=database_url)
     with refusals(Refused):
         passed = service.backup(settings.url, settings.data_dir / "blobs", file.absolute(), Progress())
+    try:
         _log(settings.url, "server.backup")
+    except DBAPIError as error:  # an older schema, a standby, a full disk
+        typer.echo(f"It is not in the audit log: {str(error.orig).strip()}", err=True)
     _tell(f"{file} has", passed)
 
 
@@ -72,7 +77,13 @@ def copy(
     """Copy everything from one database to an empty other, and verify it; the first stays as it is."""
     from app.backups import service
     from app.backups.flow import Refused
+    from app.settings import known_url
 
+    for option, url in (("--from", from_url), ("--to", to_url)):
+        try:
+            known_url(url)
+        except ValueError as error:
+            raise fail(f"{option}: {error}", code=2) from None
     with refusals(Refused):
         passed = service.copy(from_url, to_url, Progress())
         _log(to_url, "server.copy")

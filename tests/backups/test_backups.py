@@ -157,6 +157,15 @@ def test_a_log_that_another_database_left_is_not_taken_for_that_of_the_new_one(
     assert not path.exists()
 
 
+def test_no_two_databases_share_a_directory_of_blobs(filled: Database, tmp_path: Path) -> None:
+    """Each deletes what it does not name itself."""
+    if filled.path is None:
+        pytest.skip("Postgres has its blobs inside")
+    with pytest.raises(Refused, match="choose another directory"):
+        service.copy(url_of(filled), f"sqlite:///{filled.path.with_name('second.sqlite')}", quiet)
+    assert not filled.path.with_name("second.sqlite").exists()
+
+
 def test_a_backup_is_for_its_owner_alone(database: Database, blobs: Blobs, tmp_path: Path) -> None:
     file = tmp_path / "backup.tar"
     service.backup(url_of(database), blobs.directory, file, quiet)
