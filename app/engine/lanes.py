@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -29,6 +29,11 @@ LINE = 8
 
 SPINS, YIELDS = 200, 20_000
 NAP_SECONDS = 0.0005
+SPINS_PER_LOOK = 1000
+STILL_LOOKS = 200
+"""A lane that uses no processor time over so many looks, two minutes of naps, was stopped: one that computes
+or waits uses some."""
+
 CAN_SHARE = hasattr(os, "fork") and sys.platform == "linux" and platform.machine() in ("x86_64", "AMD64")
 
 
@@ -95,14 +100,28 @@ class Lanes:
 
     def _wait(self, place: int, value: int) -> None:
         counters, spins = self.counters, 0
+        used, still = -1.0, 0
         while counters[place] < value:
             spins += 1
             if spins > SPINS:
                 os.sched_yield()
-                if spins % 1000 == 0:
+                if spins % SPINS_PER_LOOK == 0:
                     self._look()
+                    if not self.lane and spins > YIELDS:
+                        before, used = used, self._used(place // LINE)
+                        still = still + 1 if used == before else 0
+                        if still >= STILL_LOOKS:
+                            self._lose("stands still")
                 if spins > YIELDS:
                     time.sleep(NAP_SECONDS)
+
+    def _used(self, lane: int) -> float:
+        """Seconds of processor time of another lane so far; its clock as clock_getcpuclockid(3) names it."""
+        return time.clock_gettime(~self.others[lane - 1] << 3 | 2)
+
+    def _lose(self, what: str) -> NoReturn:
+        self.close()
+        raise LaneLost(f"a process that computed a part of the run {what}")
 
     def _look(self) -> None:
         """Is everybody still there?"""
@@ -113,8 +132,7 @@ class Lanes:
         for pid in self.others:
             if os.waitpid(pid, os.WNOHANG) != (0, 0):
                 self.others.remove(pid)
-                self.close()
-                raise LaneLost("a process that computed a part of the run has died")
+                self._lose("has died")
 
     def _live(self, lane: int) -> None:
         """The whole life of another lane; it does not return."""

@@ -27,7 +27,9 @@ class Stillness:
 
 
 def processor_seconds(pid: int) -> float | None:
-    """What a process and those below it have used so far; None where this host does not tell (Linux does)."""
+    """What a process and the programs below it have used so far; None where this host does not tell (Linux
+    does). Lanes do not count: they are forks, and as long as they wait for their trainer they look for it.
+    """
     try:
         return sum(time.clock_gettime(_clock_of(each)) for each in _family(pid))
     except OSError:  # one of them has just ended, or there are no such files and clocks
@@ -41,6 +43,12 @@ def _clock_of(pid: int) -> int:
 
 def _family(pid: int) -> Iterator[int]:
     yield pid
+    program = _command_line(pid)
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in children.read_text().split():
-            yield from _family(int(child))
+        for child in map(int, children.read_text().split()):
+            if _command_line(child) != program:
+                yield from _family(child)
+
+
+def _command_line(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()

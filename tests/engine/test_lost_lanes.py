@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -91,6 +92,38 @@ def test_a_lane_that_is_killed_ends_the_run(which: int) -> None:
         deque(reports, maxlen=0)
     assert time.monotonic() < killed + 2
     assert all(not psutil.pid_exists(pid) for pid in others)
+
+
+@pytest.mark.parametrize("which", range(LANES - 1))
+def test_a_lane_that_was_stopped_ends_the_run(which: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "SPINS_PER_LOOK", 50)
+    monkeypatch.setattr(lanes, "STILL_LOOKS", 20)
+    reports, others = started()
+    os.kill(others[which], signal.SIGSTOP)
+    with pytest.raises(engine.LaneLost, match="stands still"):
+        deque(reports, maxlen=0)
+    assert all(not psutil.pid_exists(pid) for pid in others)
+
+
+def test_a_lane_that_takes_its_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here it stops again and again, but never for as long as that."""
+    monkeypatch.setattr(lanes, "SPINS_PER_LOOK", 50)
+    monkeypatch.setattr(lanes, "STILL_LOOKS", 40)
+    reports, others = started()
+
+    def hold_up() -> None:
+        for _ in range(8):
+            os.kill(others[0], signal.SIGSTOP)
+            time.sleep(0.15)
+            os.kill(others[0], signal.SIGCONT)
+            time.sleep(0.01)
+
+    holding = threading.Thread(target=hold_up)
+    holding.start()
+    while holding.is_alive():
+        next(reports)
+    next(reports)
+    reports.close()  # type: ignore[attr-defined]
 
 
 def test_a_run_that_is_closed_leaves_nobody() -> None:

@@ -19,6 +19,8 @@ WAIT = "import time; time.sleep(60)"
 WAIT_FOR_A_CHILD = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {COMPUTE!r}])"
 POLL = "import time\nwhile True: time.sleep(0.0005)"  # as a lane that waits for another
 
+HAS_A_LANE = "import os, time\nif os.fork() == 0:\n while True: time.sleep(0.0005)\ntime.sleep(60)"
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 
 
@@ -42,7 +44,8 @@ def looked(pid: int | None, stillness: Stillness | None = None) -> Stillness:
 
 
 @pytest.mark.parametrize(
-    ("program", "seconds"), [(COMPUTE, 0.0), (POLL, 0.0), (WAIT_FOR_A_CHILD, 0.0), (WAIT, 4.0)]
+    ("program", "seconds"),
+    [(COMPUTE, 0.0), (POLL, 0.0), (WAIT_FOR_A_CHILD, 0.0), (WAIT, 4.0), (HAS_A_LANE, 4.0)],
 )
 def test_who_uses_the_processor_or_waits_for_a_child_that_does_is_not_still(
     program: str, seconds: float
