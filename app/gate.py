@@ -85,7 +85,7 @@ class Gate:
         """Who asks; None for one whose key is good for this path, and for nothing else."""
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         token = token.strip()
-        project = headers.get(b"chainrule-project", b"").decode("latin-1")
+        project = _text(headers.get(b"chainrule-project", b""))
         if not headers.get(b"authorization") and (reader := await self._reader(scope)) is not None:
             return reader
         if scheme.lower() != "bearer" or not token:
@@ -142,6 +142,14 @@ def open_paths(settings: Settings) -> frozenset[str]:
 
 def _same(token: str, secret: str) -> bool:
     return compare_digest(token.encode(), secret.encode())
+
+
+def _text(value: bytes) -> str:
+    """A header's text: UTF-8, or else what HTTP once meant by such bytes."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def body_limit(path: str, settings: Settings) -> int:

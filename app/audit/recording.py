@@ -77,8 +77,7 @@ def _see(session: Session, _: object) -> None:
     for row in session.dirty:
         if row.__tablename__ == act.collection:
             changed = {each.key for each in sa.inspect(row).attrs if each.history.has_changes()}
-            if changed:
-                touched.setdefault(row, set()).update(changed)
+            touched.setdefault(row, set()).update(changed)
 
 
 @event.listens_for(Session, "before_commit")
@@ -112,7 +111,7 @@ def _told(act: Act, row: Any, changed: set[str]) -> dict[str, Any]:
     whole = act.verb in ("create", "set", "delete")
     values = {name: _plain(getattr(row, name)) for name in facts if whole or name in changed}
     if not whole:
-        return {"changed": sorted(changed), **values}
+        return {"changed": sorted(changed), **values} if changed else {}
     return {name: value for name, value in values.items() if value is not None}
 
 

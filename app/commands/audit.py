@@ -2,14 +2,13 @@
 
 import json
 import sys
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import DatabaseUrl, DataDir, database_of, fail
+from app.commands.options import DatabaseUrl, DataDir, fail, opened
 
 if TYPE_CHECKING:
     from app.audit.verification import Head
@@ -22,7 +21,7 @@ def print_heads(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> N
     """Print how many entries each project has, and the hash of the last: to be kept elsewhere."""
     from app.audit import verification
 
-    with closing(database_of(data_dir, database_url)) as database:
+    with opened(data_dir, database_url) as database:
         found = {project: asdict(head) for project, head in verification.heads(database).items()}
     sys.stdout.write(f"{json.dumps(found, indent=1, sort_keys=True)}\n")
 
@@ -39,7 +38,7 @@ def verify(
     from app.audit import verification
 
     known = {} if heads is None else _read(heads)
-    with closing(database_of(data_dir, database_url)) as database:
+    with opened(data_dir, database_url) as database:
         findings = verification.verify(database, known)
     for each in findings:
         typer.echo(f"project {each.project_id}, entry {each.seq}: {each.problem}")

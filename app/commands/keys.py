@@ -2,13 +2,12 @@
 
 import re
 import sys
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
-from app.commands.options import DatabaseUrl, DataDir, database_of, fail
+from app.commands.options import DatabaseUrl, DataDir, fail, opened
 
 application = typer.Typer(no_args_is_help=True, help="API keys.")
 
@@ -31,10 +30,12 @@ def create(
 
     if role not in service.ROLES:
         raise fail(f"role: one of {', '.join(service.ROLES)}", code=2)
+    _need_name("name", name)
+    _need_name("project", project)
     expires_at = _moment(expires)
     try:
         with (
-            closing(database_of(data_dir, database_url)) as database,
+            opened(data_dir, database_url) as database,
             acting(Act("create", "keys", OPERATOR)),
             database.writing() as session,
         ):
@@ -42,6 +43,18 @@ def create(
     except Invalid as error:
         raise fail(f"expires: {error.faults[0].message}", code=2) from None
     sys.stdout.write(f"{secret}\n")
+
+
+def _need_name(what: str, text: str) -> None:
+    """Exits with 2 where the API would not take it as a name."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from app.schemas import Name
+
+    try:
+        TypeAdapter(Name).validate_python(text)
+    except ValidationError:
+        raise fail(f"{what}: 1 to 255 characters, no control characters", code=2) from None
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -66,7 +79,7 @@ def list_keys(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> Non
     from app.storage.paging import Window
 
     after, more = None, True
-    with closing(database_of(data_dir, database_url)) as database, database.reading() as session:
+    with opened(data_dir, database_url) as database, database.reading() as session:
         while more:
             keys, more = service.listing(session, Window(1000, after))
             for key, project in keys:
@@ -90,7 +103,7 @@ def revoke(
 
     try:
         with (
-            closing(database_of(data_dir, database_url)) as database,
+            opened(data_dir, database_url) as database,
             acting(Act("delete", "keys", OPERATOR)),
             database.writing() as session,
         ):

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,13 +36,6 @@ def settings_of(**options: Any) -> "Settings":
         raise typer.Exit(2) from None
 
 
-def database_of(data_dir: Path | None, database_url: str | None) -> "Database":
-    """The database that the options and the environment name."""
-    from app.storage.database import Database
-
-    return Database(settings_of(data_dir=data_dir, database_url=database_url).url)
-
-
 @contextmanager
 def refusals(*more: type[Exception]) -> Iterator[None]:
     """Say in one line why it is not done, and exit with 1, instead of a traceback."""
@@ -57,6 +50,23 @@ def refusals(*more: type[Exception]) -> Iterator[None]:
         raise fail(f"chainrule-server: the database says: {str(error.orig).strip()}") from None
     except expected as error:
         raise fail(f"chainrule-server: {error}") from None
+
+
+@contextmanager
+def opened(data_dir: Path | None, database_url: str | None) -> Iterator["Database"]:
+    """The database that the options and the environment name. Says why and exits with 1 where there is none,
+    it has another schema than ours, or something is wrong with it before the block ends.
+    """
+    from app.storage import migration
+    from app.storage.database import Database
+
+    # Nobody waits but who has typed it: a statement may take its time.
+    database = Database(settings_of(data_dir=data_dir, database_url=database_url).url, 2, None, 0)
+    with refusals(), closing(database):
+        if database.path is not None and not database.path.exists():  # or it would be made, and be empty
+            raise fail(f"chainrule-server: There is no database {database.path}.")
+        migration.require(database)
+        yield database
 
 
 def log_operation(database: "Database", action: str, **data: Any) -> None:

@@ -1,11 +1,10 @@
 """projects list, show, limit."""
 
-from contextlib import closing
 from typing import Annotated
 
 import typer
 
-from app.commands.options import DatabaseUrl, DataDir, database_of, fail, settings_of
+from app.commands.options import DatabaseUrl, DataDir, fail, opened, settings_of
 
 application = typer.Typer(no_args_is_help=True, help="Limits of projects.")
 
@@ -17,7 +16,7 @@ def list_projects(data_dir: DataDir = None, database_url: DatabaseUrl = None) ->
     """List projects with the limits of their own."""
     from app.projects import service
 
-    with closing(database_of(data_dir, database_url)) as database, database.reading() as session:
+    with opened(data_dir, database_url) as database, database.reading() as session:
         for each in service.listing(session):
             own = {name: getattr(each, name) for name in service.LIMITS}
             told = "  ".join(f"{name} {most}" for name, most in own.items() if most is not None)
@@ -32,7 +31,7 @@ def show(name: ProjectName, data_dir: DataDir = None, database_url: DatabaseUrl 
 
     settings = settings_of(data_dir=data_dir, database_url=database_url)
     try:
-        with closing(database_of(data_dir, database_url)) as database, database.reading() as session:
+        with opened(data_dir, database_url) as database, database.reading() as session:
             project = service.named(session, name)
             standing = service.standing(session, project, service.by_default(settings))
     except NotFound as error:
@@ -74,7 +73,7 @@ def limit(
     given = {each: most for each, most in limits.items() if reset or most is not None}
     try:
         with (
-            closing(database_of(data_dir, database_url)) as database,
+            opened(data_dir, database_url) as database,
             acting(Act("update", "projects", OPERATOR)),
             database.writing() as session,
         ):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from app.datasets.naming import Names, name_columns
+from app.datasets.naming import ROWS, Names, name_columns
 from app.errors import Fault, InvalidDataset
 
 DELIMITERS = ",\t;|"
@@ -30,7 +30,9 @@ def read(path: Path, max_columns: int) -> tuple[pl.DataFrame, list[Fault]]:
         rows = _guarded(reader)
         header = next((row for row in rows if row), None)
         if header is None:
-            raise InvalidDataset(None, Fault("file", "empty_file", "The file holds nothing but blank lines."))
+            raise InvalidDataset(
+                None, Fault("file", "empty_file", "The file holds nothing but blank lines.", ROWS)
+            )
         names = name_columns(header, max_columns)
         if len(header) > 1 and reader.line_num == 1 and _is_unquoted(path):
             return _read_unquoted(path, delimiter, names), names.warnings
@@ -60,13 +62,18 @@ def _guarded(reader: Any) -> Iterator[list[str]]:
         yield from reader
     except csv.Error as error:
         message = f"Line {reader.line_num} cannot be read: {error}."
-        hint = "Perhaps a quote is never closed, or one inside a quoted field is not doubled."
+        hint = (
+            f"A quoted field has at most {csv.field_size_limit()} characters."
+            if "field limit" in str(error)
+            else "Perhaps a quote is never closed, or one inside a quoted field is not doubled."
+        )
         raise InvalidDataset(None, Fault("file", "unreadable_row", message, hint)) from error
 
 
 def _ragged(row: int, line: int, got: int, expected: int) -> InvalidDataset:
     message = f"Row {row} (line {line} of the file) has {got} fields; the header has {expected}."
-    return InvalidDataset(None, Fault("file", "ragged_row", message))
+    hint = f"Give each row {expected} fields; quote a field that has the delimiter in it."
+    return InvalidDataset(None, Fault("file", "ragged_row", message, hint))
 
 
 def _read_quoted(lines: Iterable[tuple[int, list[str]]], names: list[str]) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import polars as pl
 
-from app.datasets.naming import check_count, check_names
+from app.datasets.naming import EMPTY, ROWS, check_count, check_names
 from app.errors import Fault, InvalidDataset
 
 ENVELOPE = ("name", "metadata", "shared", "columns", "rows", "data")
@@ -64,7 +64,7 @@ def _from_lists(data: object, max_columns: int) -> pl.DataFrame:
         lengths[name] = len(values)
         if len(values) != next(iter(lengths.values())):
             message = f"It has {len(values)} values; the first column has {next(iter(lengths.values()))}."
-            raise _invalid(f"data.{name}", "ragged_column", message)
+            raise _invalid(f"data.{name}", "ragged_column", message, "Send null for a missing value.")
     return _frame((name, _spelled(values, (f"data.{name}[", "]"))) for name, values in data.items())
 
 
@@ -86,7 +86,7 @@ def _spelled(values: Iterable[object], around_row: tuple[str, str]) -> list[str 
             spelled.append("true" if value else "false")
         elif type(value) is float:
             if not math.isfinite(value):
-                raise _invalid(str(i).join(around_row), "infinite_number", "The number is too large.")
+                raise _invalid(str(i).join(around_row), "infinite_number", "The number is too large.", EMPTY)
             spelled.append(repr(value))
         elif type(value) is int:
             spelled.append(str(value))
@@ -99,7 +99,7 @@ def _spelled(values: Iterable[object], around_row: tuple[str, str]) -> list[str 
 
 def _loads(text: str) -> Any:
     if not text.strip():
-        raise _invalid("file", "empty_file", "The file holds nothing but blank lines.")
+        raise _invalid("file", "empty_file", "The file holds nothing but blank lines.", ROWS)
     try:
         content = _strict(text)
     except json.JSONDecodeError as error:
@@ -110,9 +110,10 @@ def _loads(text: str) -> Any:
     if "\\" in text:
         for string in _strings(content):
             if "\0" in string:
-                raise _invalid("file", "nul_character", "A string holds a NUL character.")
+                raise _invalid("file", "nul_character", "A string holds a NUL character.", "Leave it out.")
             if not string.isascii() and any("\ud800" <= c <= "\udfff" for c in string):
-                raise _invalid("file", "lone_surrogate", "A string holds half of a surrogate pair.")
+                message = "A string holds half of a surrogate pair."
+                raise _invalid("file", "lone_surrogate", message, "Write characters as they are, in UTF-8.")
     return content
 
 
@@ -129,15 +130,17 @@ def _strict(text: str) -> Any:
     except json.JSONDecodeError:
         raise
     except RecursionError as error:
-        raise _invalid("file", "invalid_json", "It is nested too deeply.") from error
+        raise _invalid(
+            "file", "invalid_json", "It is nested too deeply.", "A cell is a number or text."
+        ) from error
     except ValueError as error:
-        raise _invalid("file", "infinite_number", "A number has too many digits.") from error
+        raise _invalid("file", "infinite_number", "A number has too many digits.", EMPTY) from error
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise _invalid("file", "duplicate_key", "An object has the same member twice.")
+        raise _invalid("file", "duplicate_key", "An object has the same member twice.", "Send one of them.")
     return members
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from app.datasets.naming import EMPTY
 from app.datasets.table import BOOLEAN_CATEGORIES, MISSING_WORDS
 from app.errors import Fault, InvalidDataset
 
@@ -112,7 +113,9 @@ def _infer_column(cell: pl.Series, numbers: pl.Series, wanted: Type | None) -> T
         return boolean(truth, wanted is not None)
     if wanted == "category" and len(distinct) > CATEGORY_LIMIT:
         message = f"It has {len(distinct)} distinct values; a category may have {CATEGORY_LIMIT}."
-        raise InvalidDataset(None, Fault(f"columns.{cell.name}", "too_many_categories", message))
+        raise InvalidDataset(
+            None, Fault(f"columns.{cell.name}", "too_many_categories", message, "Let it be text.")
+        )
     return _string(cell, distinct, wanted or _kind_of_strings(distinct, len(cell)), wanted is not None)
 
 
@@ -160,4 +163,4 @@ def is_date(distinct: Iterable[str]) -> bool:
 
 def _refusal(name: str, bad: pl.Series, code: str, what: str) -> InvalidDataset:
     message = f"Row {(bad.arg_max() or 0) + 1} of column '{name}' {what}."
-    return InvalidDataset(None, Fault(f"columns.{name}", code, message))
+    return InvalidDataset(None, Fault(f"columns.{name}", code, message, EMPTY))

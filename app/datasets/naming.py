@@ -8,6 +8,11 @@ from typing import NamedTuple
 from app.errors import Fault, InvalidDataset
 
 LENGTH_LIMIT = 255
+ROWS = "Send a header and at least two rows."
+"""A way out for whoever sent next to nothing."""
+
+EMPTY = "Leave the cell empty, or send null, where a value is missing."
+
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -39,7 +44,7 @@ def name_columns(header: Sequence[str], max_columns: int) -> Names:
 def check_count(count: int, max_columns: int) -> None:
     if count > max_columns:
         message = f"There are {count} columns; the limit is {max_columns}."
-        raise InvalidDataset(None, Fault("file", "too_many_columns", message))
+        raise InvalidDataset(None, Fault("file", "too_many_columns", message, "Leave columns out."))
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 
 from app.datasets import delimited, documents, inference, unpacking
 from app.datasets.inference import Type, TypedColumn
+from app.datasets.naming import ROWS
 from app.datasets.profile import profile
 from app.datasets.table import Column, Table, fingerprint, save
 from app.errors import Fault, InvalidDataset
@@ -41,7 +42,7 @@ def parse(
             plain.unlink()
     if frame.height < 2:
         message = f"There are {frame.height} rows of data; training needs at least 2."
-        raise InvalidDataset(None, Fault("file", "too_few_rows", message))
+        raise InvalidDataset(None, Fault("file", "too_few_rows", message, ROWS))
     own = envelope.pop("columns", None)
     wanted = {} if own is None else inference.read_corrections(own, frame.columns)
     wanted |= inference.read_corrections(corrections, frame.columns)

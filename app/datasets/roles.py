@@ -16,6 +16,8 @@ FAULT_LIMIT = 20
 HINT_LIMIT = 3
 """Unknown names that are given their nearest column: each is compared with all of them."""
 
+_LESS, _ANOTHER = "Leave it out.", "Name another column."
+
 
 def resolve_task(
     columns: Columns, target: str | Sequence[str], requested: str = "auto"
@@ -65,13 +67,15 @@ def resolve_features(
             unknown += 1
             faults.append(_unknown(f"features[{i}]", name, by_name if unknown <= HINT_LIMIT else ()))
         elif name in taken:
-            faults.append(Fault(f"features[{i}]", "target_in_features", "It is the target or the weights."))
+            faults.append(
+                Fault(f"features[{i}]", "target_in_features", "It is the target or the weights.", _LESS)
+            )
         elif name in seen:
-            faults.append(Fault(f"features[{i}]", "duplicate_feature", "It is named twice."))
+            faults.append(Fault(f"features[{i}]", "duplicate_feature", "It is named twice.", _LESS))
         elif column["type"] == "text":
             faults.append(Fault(f"features[{i}]", "text_column", "Text is not used yet.", _as_category(name)))
         elif column["distinct"] == 0:
-            faults.append(Fault(f"features[{i}]", "empty_column", "All of its values are missing."))
+            faults.append(Fault(f"features[{i}]", "empty_column", "All of its values are missing.", _LESS))
         if len(faults) == FAULT_LIMIT:
             break
         seen.add(name)
@@ -125,7 +129,7 @@ def _task(described: Columns, is_single: bool, requested: str) -> tuple[Task, li
     kinds = {column["type"] for column in described}
     if not is_single or requested == "regression":
         if kinds != {"number"}:
-            raise _invalid("target", "wrong_type", "Regression needs targets that are numbers.")
+            raise _invalid("target", "wrong_type", "Regression needs targets that are numbers.", _ANOTHER)
         if requested == "classification":
             raise _invalid("task", "wrong_task", "Several targets are always regression.", "Name one column.")
         return "regression", []
@@ -151,10 +155,10 @@ def _target(by_name: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str,
     if column["type"] == "text":
         raise _invalid("target", "text_column", f"'{name}' is text.", _as_category(name))
     if column["distinct"] == 0:
-        raise _invalid("target", "empty_column", f"All values of '{name}' are missing.")
+        raise _invalid("target", "empty_column", f"All values of '{name}' are missing.", _ANOTHER)
     if column["distinct"] == 1:
         message = f"All values of '{name}' are the same: there is nothing to learn."
-        raise _invalid("target", "constant_target", message)
+        raise _invalid("target", "constant_target", message, _ANOTHER)
     return column
 
 

@@ -149,8 +149,13 @@ def _said(form: FormData) -> dict[str, Any]:
 def _save(form: FormData, upload: Path, disk: Disk) -> None:
     file = form.get("file")
     if not isinstance(file, UploadFile):
-        message = "The form has no file in its part 'file'."
-        raise Invalid(message, Fault("file", "missing_field", message, "curl -F file=@data.csv …"))
+        message = "The form has no whole part 'file' with a file."
+        raise Invalid(
+            message,
+            Fault(
+                "file", "missing_field", message, "As curl -F file=@data.csv sends it, with a last boundary."
+            ),
+        )
     with upload.open("wb") as target:
         while block := file.file.read(1 << 20):
             disk.require(len(block))

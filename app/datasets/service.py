@@ -185,8 +185,7 @@ def share(session: Session, principal: Principal, dataset: Dataset, shared: bool
     principal.need("admin")
     others = Job.project_id != dataset.project_id
     if not shared and (count := _unfinished(session, dataset, others)):
-        message = f"The dataset is in use: {count} unfinished jobs of other projects are trained on it."
-        raise Conflict(message, allowed=("read",))
+        raise Conflict(_in_use(count, " of other projects"), allowed=("read",))
     dataset.shared = shared
 
 
@@ -194,13 +193,16 @@ def delete(session: Session, blobs: Blobs, principal: Principal, dataset_id: str
     """Delete a dataset that no unfinished job uses, of any project; finished jobs keep its SHA-256."""
     dataset = own(session, principal, dataset_id)
     if count := _unfinished(session, dataset):
-        raise Conflict(
-            f"The dataset is in use: {count} unfinished jobs are trained on it.", allowed=("read",)
-        )
+        raise Conflict(_in_use(count), allowed=("read",))
     content = dataset.content
     session.delete(dataset)
     session.flush()
     blobs.release(session, content)
+
+
+def _in_use(count: int, whose: str = "") -> str:
+    jobs = f"{count} unfinished job{'' if count == 1 else 's'}{whose}"
+    return f"The dataset is in use by {jobs}. Wait for their end, or have them cancelled."
 
 
 def _unfinished(session: Session, dataset: Dataset, *which: sa.ColumnElement[bool]) -> int:

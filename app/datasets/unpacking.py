@@ -5,6 +5,7 @@ import gzip
 import zlib
 from pathlib import Path
 
+from app.datasets.naming import ROWS
 from app.errors import Fault, InvalidDataset, TooLarge
 
 BLOCK = 1 << 20
@@ -42,13 +43,18 @@ def unpack(path: Path, directory: Path, max_bytes: int, max_ratio: int) -> Path:
                         raise TooLarge(
                             "The compressed file expands to more than this server takes.",
                             Fault(
-                                "file", "decompressed_too_large", f"It expands to more than {limit} bytes."
+                                "file",
+                                "decompressed_too_large",
+                                f"It expands to more than {limit} bytes.",
+                                "Send fewer rows or columns.",
                             ),
                         )
                     output.write(block)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             message = "The gzip data is damaged or ends too early."
-            raise InvalidDataset(None, Fault("file", "unreadable_file", message)) from error
+            raise InvalidDataset(
+                None, Fault("file", "unreadable_file", message, "Compress it anew.")
+            ) from error
     return expanded
 
 
@@ -62,7 +68,9 @@ def check_text(path: Path) -> None:
                 _check_magic(block)
             if (nul := block.find(b"\0")) >= 0:
                 message = f"There is a NUL byte at byte {offset + nul}; text has none."
-                raise InvalidDataset(None, Fault("file", "nul_character", message))
+                raise InvalidDataset(
+                    None, Fault("file", "nul_character", message, "Save it as CSV in UTF-8.")
+                )
             pending = len(decoder.getstate()[0])
             try:
                 decoder.decode(block)
@@ -72,7 +80,7 @@ def check_text(path: Path) -> None:
         if decoder.getstate()[0]:
             raise _not_utf8(offset - len(decoder.getstate()[0]))
     if offset == 0:
-        raise InvalidDataset(None, Fault("file", "empty_file", "The file is empty."))
+        raise InvalidDataset(None, Fault("file", "empty_file", "The file is empty.", ROWS))
 
 
 def _check_magic(block: bytes) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, attributes
 
 from app.errors import Fault, NotFound
 from app.projects import quotas
@@ -49,6 +49,7 @@ def of_id(session: Session, project_id: str) -> Project:
 def limit(session: Session, name: str, limits: Mapping[str, int | None]) -> Project:
     """Set those of `LIMITS` that are given; None: as the settings say. Raises NotFound."""
     project = named(session, name, lock=True)
+    attributes.flag_dirty(project)  # the log tells of it by its id, also where no limit is given
     for each, value in limits.items():
         setattr(project, each, value)
     return project

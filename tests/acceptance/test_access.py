@@ -203,6 +203,14 @@ def test_an_admin_acts_in_the_project_it_names(server: Server, theirs: Json) -> 
     assert_problem(writer, 404, "not_found")
 
 
+@pytest.mark.parametrize(("name", "encoding"), [("größer 生物", "utf-8"), ("größer", "latin-1")])
+def test_a_project_is_named_in_any_script(server: Server, name: str, encoding: str) -> None:
+    made(server.client().post("/v1/keys", json={"name": "k", "project": name}), 201)
+    named = {"Authorization": f"Bearer {server.admin_key}", "Chainrule-Project": name.encode(encoding)}
+    answered = server.client().get("/v1/limits", headers=named)  # type: ignore[arg-type]
+    assert made(answered, 200)["project"] == name
+
+
 def test_a_revoked_key_is_refused_within_a_second(server: Server) -> None:
     admin = server.client()
     key = made(admin.post("/v1/keys", json={"name": "short", "role": "read", "project": "short"}), 201)

@@ -16,6 +16,7 @@ from app.audit.acting import SERVER, SERVER_CHAIN, Act, acting, asked
 from app.audit.verification import heads, verify
 from app.keys import service as keys
 from app.keys.service import Principal
+from app.projects import service as projects
 from app.storage.columns import new_id, now
 from app.storage.database import Database
 from app.storage.declaring import Owned, Table
@@ -200,6 +201,27 @@ def test_a_key_is_logged_in_its_project_without_its_secret(database: Database) -
     written = repr([vars(each) for each in entries])
     assert secret not in written
     assert key.secret_sha256 not in written
+
+
+def test_what_changes_nothing_is_logged_where_the_object_is(database: Database) -> None:
+    """Though it is an administrator of another project who asks for it once more."""
+    admin = principal(database, "default", "admin")
+    with database.writing() as session:
+        key, _ = keys.create(session, name="a", role="read", project="new")
+    for _ in range(2):
+        with asking(admin, "DELETE", "/v1/keys/{key_id}", key_id=key.id), database.writing() as session:
+            keys.revoke(session, key.id)
+    for limits in ({"max_queued": None}, {}):
+        with asking(admin, "PATCH", "/v1/projects/{name:path}", name="new"), database.writing() as session:
+            projects.limit(session, "new", limits)
+    entries = [each for each in log(database) if each.key_id == admin.key_id]
+    assert {each.project_id for each in entries} == {key.project_id}
+    assert [(each.action, each.object_id, each.data) for each in entries] == [
+        ("key.delete", key.id, {"role": "read"}),
+        ("key.delete", key.id, {"role": "read"}),
+        ("project.update", key.project_id, {}),
+        ("project.update", key.project_id, {}),
+    ]
 
 
 def test_the_server_signs_for_what_it_does_itself(database: Database) -> None:

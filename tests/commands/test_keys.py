@@ -1,6 +1,7 @@
 """keys create, list and revoke, and what the audit log has of them."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from app.cli import application
 from app.keys import service
 from app.keys.service import Authenticator
+from app.storage import migration
 from app.storage.database import Database
 from app.storage.tables import AuditEntry, Key
 
@@ -102,3 +104,45 @@ def test_a_limit_of_a_project_is_logged(database: Database, run: Any) -> None:
     assert entry is not None
     assert (entry.action, entry.role) == ("project.update", "operator")
     assert entry.data["max_running"] == 2
+
+
+@pytest.mark.parametrize("words", [("", "--role", "read"), ("k", "--project", "two\nlines"), ("k" * 256,)])
+def test_what_the_api_would_not_take_as_a_name_makes_no_key(
+    database: Database, run: Any, words: tuple[str, ...]
+) -> None:
+    made = run("keys", "create", *words)
+    assert made.exit_code == 2
+    assert "1 to 255 characters" in made.stderr
+    assert keys(database) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["keys create k", "keys list", "keys revoke key_a", "projects list", "projects show a", "audit verify"],
+)
+def test_what_has_no_database_makes_none(tmp_path: Path, command: str) -> None:
+    for directory in (tmp_path, tmp_path / "none"):
+        said = CliRunner().invoke(application, [*command.split(), "--data-dir", str(directory)])
+        assert said.exit_code == 1
+        assert said.stderr.strip() == f"chainrule-server: There is no database {directory}/chainrule.sqlite."
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_an_older_schema_and_a_database_that_is_away_are_told_in_a_line(
+    backend: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'old.sqlite'}"
+    if backend == "postgres":
+        url = request.getfixturevalue("postgres").new_database()
+    database = Database(url, 2)
+    migration.upgrade(database, "0002")
+    database.close()
+    said = CliRunner().invoke(application, ["keys", "list", "--database-url", url])
+    assert (said.exit_code, said.stderr.count("\n")) == (1, 1)
+    assert "has the schema 0002" in said.stderr
+    away = (
+        "postgresql://nobody@127.0.0.1:1/none" if backend == "postgres" else "sqlite:////proc/none/x.sqlite"
+    )
+    said = CliRunner().invoke(application, ["keys", "list", "--database-url", away])
+    assert (said.exit_code, "Traceback" in said.output) == (1, False)
+    assert said.stderr.startswith("chainrule-server: ")
