@@ -20,6 +20,10 @@ class Code(NamedTuple):
 
 PROBLEMS = {
     "malformed_request": "The body is not what RFC 8259 calls JSON, or the request cannot be read at all.",
+    "unknown_host": (
+        "The `Host` header names a server that this one is not; `--allowed-host` adds names: "
+        "[exposing.md](exposing.md)."
+    ),
     "unauthenticated": "No key, or one that is unknown, expired or revoked.",
     "role_too_low": "The key is good, but its role may not do this; `detail` names the role.",
     "read_only": "Another project shares this dataset: it can be read and trained on, and nothing else.",
@@ -29,6 +33,7 @@ PROBLEMS = {
     ),
     "not_found": "No such object in this project. Another project's object looks exactly the same.",
     "method_not_allowed": "The path does not take this method.",
+    "request_timeout": "The head of the request did not come in time, or its body came too slowly.",
     "wrong_state": "The object's state does not allow this; `allowed` lists what it takes.",
     "request_in_flight": (
         "A request with this `Idempotency-Key` is being answered. Ask again after `Retry-After`."
@@ -38,6 +43,7 @@ PROBLEMS = {
     "lease_lost": "Inside workers only: another worker has the job. No request is answered with it.",
     "gone": "Something that this needs has been deleted, as a dataset whose rows a job was trained on.",
     "too_large": "The body, the expanded upload or the number of rows is beyond a limit of this server.",
+    "headers_too_large": "More than 64 KiB of headers, or more than 100 of them.",
     "unsupported_media_type": "The path does not take this Content-Type.",
     "invalid": "Well formed, but something in it is not right: see `errors`.",
     "idempotency_key_reused": "This `Idempotency-Key` came with another request to this path. Also a fault.",
@@ -66,7 +72,10 @@ PROBLEMS = {
     "internal_error": (
         "A fault of the server; its log has the rest under the request's id. Also a job's error."
     ),
-    "unavailable": "The database cannot be reached, or the server is going away. Try again.",
+    "unavailable": (
+        "The database cannot be reached, the server is going away, or it has as many connections as it "
+        "takes. Try again."
+    ),
     "disk_full": (
         "Not enough room on the server's disk; `free_bytes` and `needed_bytes` say how much. Delete "
         "something, or wait. Also why a job is paused."

@@ -22,11 +22,14 @@ class ChainruleError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
+    retry_after: ClassVar[int | None] = None
+    """Seconds, for what goes away by itself."""
 
     def __init__(self, detail: str | None = None, *faults: Fault) -> None:
         self.detail = detail or self.title
         self.faults = faults
-        self.headers: dict[str, str] = {}
+        again = self.retry_after
+        self.headers: dict[str, str] = {} if again is None else {"Retry-After": str(again)}
         self.members: dict[str, object] = {}
         super().__init__(self.detail)
 
@@ -43,6 +46,12 @@ class MalformedRequest(ChainruleError):
 
     status = 400
     code = "malformed_request"
+
+
+class UnknownHost(MalformedRequest):
+    """This server does not answer to the name in the Host header."""
+
+    code = "unknown_host"
 
 
 class Unauthenticated(ChainruleError):
@@ -83,6 +92,13 @@ class MethodNotAllowed(ChainruleError):
     code = "method_not_allowed"
 
 
+class RequestTimeout(ChainruleError):
+    """The request did not come in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class Conflict(ChainruleError):
     """The object's state does not allow this."""
 
@@ -99,10 +115,7 @@ class InFlight(ChainruleError):
 
     status = 409
     code = "request_in_flight"
-
-    def __init__(self, detail: str | None = None, *faults: Fault) -> None:
-        super().__init__(detail, *faults)
-        self.headers = {"Retry-After": "1"}
+    retry_after = 1
 
 
 class LastAdminKey(Conflict):
@@ -135,6 +148,13 @@ class TooLarge(ChainruleError):
 
     status = 413
     code = "too_large"
+
+
+class HeadTooLarge(ChainruleError):
+    """The request's headers are larger, or more, than this server takes."""
+
+    status = 431
+    code = "headers_too_large"
 
 
 class UnsupportedMediaType(ChainruleError):
@@ -190,10 +210,7 @@ class TooManyJobs(ChainruleError):
 
     status = 429
     code = "too_many_jobs"
-
-    def __init__(self, detail: str | None = None, *faults: Fault) -> None:
-        super().__init__(detail, *faults)
-        self.headers = {"Retry-After": "5"}
+    retry_after = 5
 
 
 class TooManyUploads(ChainruleError):
@@ -201,10 +218,7 @@ class TooManyUploads(ChainruleError):
 
     status = 429
     code = "too_many_uploads"
-
-    def __init__(self, detail: str | None = None, *faults: Fault) -> None:
-        super().__init__(detail, *faults)
-        self.headers = {"Retry-After": "5"}
+    retry_after = 5
 
 
 class RateLimited(ChainruleError):

@@ -1,4 +1,4 @@
-"""The outermost layer: a request id, a body limit and a valid key for everything but the probes."""
+"""The outermost layer: a request id, a known host, a body limit, and a valid key for all but the probes."""
 
 import re
 import secrets
@@ -7,16 +7,27 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import problems
 from app.documentation import pages
-from app.errors import ChainruleError, MalformedRequest, TooLarge, TooManyFailures, Unauthenticated
+from app.errors import (
+    ChainruleError,
+    MalformedRequest,
+    TooLarge,
+    TooManyFailures,
+    Unauthenticated,
+    Unavailable,
+    UnknownHost,
+)
 from app.keys.service import Authenticator, Principal
 from app.projects import rates
 from app.projects.rates import Standing
 from app.settings import Settings
+from app.wire.headers import complete
+from app.wire.hosts import Names, is_loopback
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 METRICS_PATH = "/metrics"
@@ -30,7 +41,16 @@ SMALL_BYTES = 2**20
 
 PROBLEM = b"application/problem+json"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+_TOLD = (
+    "ETag",
+    "Idempotency-Replayed",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-Id",
+)
+"""Headers of answers that a page of another origin may read."""
 
 
 class Gate:
@@ -42,6 +62,15 @@ class Gate:
         self.authenticator = authenticator
         self.settings = settings
         self.open_paths = open_paths(settings)
+        self.names = Names(settings.allowed_host, loopback=is_loopback(settings.host))
+        self.origins = frozenset(each.encode() for each in settings.cors_origin)
+        self.cross_origin = CORSMiddleware(
+            self._admit,
+            allow_origins=settings.cors_origin,
+            allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=_TOLD,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,34 +81,44 @@ class Gate:
         request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(12).encode()
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id.decode()
-        standing: Standing | None = None
+        state["standing"] = None
+        secure = scope["scheme"] == "https"
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                present = {name for name, _ in message["headers"]}
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-request-id", request_id),
-                    *(standing.headers() if standing is not None else ()),
-                    *(each for each in _HEADERS if each[0] not in present),
-                ]
+                standing: Standing | None = state["standing"]
+                own = [*message["headers"], *(standing.headers() if standing is not None else ())]
+                message["headers"] = complete(own, request_id, secure=secure)
             await send(message)
 
+        if self.origins and (b"*" in self.origins or headers.get(b"origin") in self.origins):
+            await self.cross_origin(scope, receive, send_with_headers)
+        else:
+            await self._admit(scope, receive, send_with_headers)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        state = scope["state"]
         try:
+            if scope["path"] not in OPEN_PATHS:
+                if not self.names.know(headers.get(b"host", b"")):
+                    raise UnknownHost("This server does not answer to that Host; --allowed-host adds a name.")
+                if state.get("crowded"):
+                    raise Unavailable("This server has as many connections open as it takes.")
             if scope["path"] not in self.open_paths:
                 principal = state["principal"] = await self._principal(scope, headers)
                 if principal is not None:
-                    standing = self.rates.take(principal, scope["method"], scope["path"])
+                    state["standing"] = self.rates.take(principal, scope["method"], scope["path"])
             if "\0" in scope["path"] or b"%00" in scope["query_string"]:
                 raise MalformedRequest("The path or the query holds a NUL character.")  # no database takes it
             limited = self._limited(scope, headers, receive)
         except ChainruleError as error:
-            await _refuse(error, scope, send_with_headers)
+            await _refuse(error, scope, send)
             return
         except SQLAlchemyError as error:
-            await _refuse(problems.unexpected(error), scope, send_with_headers)
+            await _refuse(problems.unexpected(error), scope, send)
             return
-        await self.app(scope, limited, send_with_headers)
+        await self.app(scope, limited, send)
 
     async def _principal(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal | None:
         """Who asks; None for one whose key is good for this path, and for nothing else."""
@@ -126,6 +165,8 @@ class Gate:
         async def counted() -> Message:
             nonlocal received
             message = await receive()
+            if "cut_off" in state:  # by the connection, which has no more patience
+                raise state["cut_off"]
             received += len(message.get("body", b""))
             state["received_bytes"] = received
             if received > limit:  # sent in chunks, without a length

@@ -117,9 +117,11 @@ _REFUSALS: dict[str, Json] = {
     "401": {**refused("The key is missing, unknown, expired or revoked."), "headers": _CHALLENGE},
     "403": refused("The key's role is too low; the problem names the role that is needed."),
     "404": refused("There is no such object in this project; errors name the id."),
+    "408": refused("The body came too slowly."),
     "413": refused("The body is larger than this path takes, or has more rows."),
     "415": refused("The Content-Type is not one that this path takes."),
     "422": refused("The request is well formed, but not right; errors say what is wrong, and where."),
+    "431": refused("The headers are larger than 64 KiB, or more than 100."),
     "503": {**refused("The server, or its database, cannot answer just now."), "headers": RETRY},
     "507": {**refused("There is not enough room on the server's disk."), "headers": RETRY},
 }
@@ -162,13 +164,13 @@ def _complete(operation: Json, path: str, *, writes: bool) -> None:
 
 
 def _refusals(operation: Json, path: str) -> list[str]:
-    statuses = ["400", "503"]
+    statuses = ["400", "431", "503"]
     if "security" in operation:
         statuses += ["401", "403"]
     if "{" in path:
         statuses.append("404")
     if "requestBody" in operation:
-        statuses += ["413", "415"]
+        statuses += ["408", "413", "415"]
     if "requestBody" in operation or "parameters" in operation:
         statuses.append("422")
     return statuses

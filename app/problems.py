@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app import errors
@@ -25,10 +26,12 @@ BY_STATUS: dict[int, type[ChainruleError]] = {
     403: errors.Forbidden,
     404: errors.NotFound,
     405: errors.MethodNotAllowed,
+    408: errors.RequestTimeout,
     410: errors.Gone,
     413: errors.TooLarge,
     415: errors.UnsupportedMediaType,
     422: errors.Invalid,
+    431: errors.HeadTooLarge,
     503: errors.Unavailable,
     507: errors.DiskFull,
 }
@@ -47,6 +50,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ChainruleError, _ours)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(SQLAlchemyError, _unexpected)
     app.add_exception_handler(OSError, _unexpected)
     app.add_exception_handler(Exception, _unexpected)
@@ -124,6 +128,11 @@ async def _http(request: Request, error: Exception) -> Response:
         translated.headers = {"Allow": ", ".join(allowed)}
         translated.members = {"allowed": allowed}
     return response(request, translated)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Nobody reads this: the client went away before its body was whole."""
+    return response(request, errors.MalformedRequest("The body is not whole."))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

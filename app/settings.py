@@ -1,13 +1,14 @@
 """The server's settings: frozen, read once, each also an environment variable ``CHAINRULE_…``."""
 
 import contextlib
+import ipaddress
 import os
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MEMORY_SHARE = 0.8
 MOST_DAYS = 36_500
@@ -24,6 +25,23 @@ def known_url(text: str) -> str:
         if url.get_backend_name() == "postgresql" or (url.drivername == "sqlite" and url.database):
             return text
     raise ValueError("write postgresql://user:password@host/name, or sqlite:///path/to/file")
+
+
+def _listed(given: object) -> object:
+    """The parts of a variable, which has commas between them."""
+    return (
+        tuple(each.strip() for each in given.split(",") if each.strip()) if isinstance(given, str) else given
+    )
+
+
+def _network(given: str) -> str:
+    return str(ipaddress.ip_network(given, strict=False) if "/" in given else ipaddress.ip_address(given))
+
+
+File = Annotated[Path, AfterValidator(Path.absolute)]
+Host = Annotated[str, Field(max_length=253, pattern=r"^(\*|(\*\.)?[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?)$")]
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9._\[\]:-]+)$")]
+Proxy = Annotated[str, AfterValidator(_network)]
 
 
 class Settings(BaseSettings):
@@ -50,6 +68,32 @@ class Settings(BaseSettings):
     )
     insecure_http: bool = Field(
         False, description="Allow a public address without TLS, for a server behind a TLS proxy."
+    )
+    tls_cert: File | None = Field(None, description="PEM file of the certificate and its chain, for TLS.")
+    tls_key: File | None = Field(None, description="PEM file of its private key, without a passphrase.")
+    allowed_host: Annotated[tuple[Host, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="Names that the server answers to, as *.example.com; * for every name."
+    )
+    cors_origin: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="Origins whose pages may call the API, as https://lab.example.com; * for all."
+    )
+    trusted_proxy: Annotated[tuple[Proxy, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed."
+    )
+    max_connections: int = Field(
+        4_000, ge=16, description="Most connections at once, if there are file descriptors for them."
+    )
+    head_seconds: float = Field(
+        10.0, gt=0, le=60, description="A request's head that is not whole after so long is cut off."
+    )
+    body_seconds: float = Field(
+        20.0, gt=0, le=600, description="A client that sends or takes nothing for so long is cut off."
+    )
+    least_bytes_per_second: float = Field(
+        1_024.0, gt=0, description="A client that sends or takes less for longer is cut off, too."
+    )
+    keep_alive_seconds: float = Field(
+        20.0, ge=1, le=600, description="A connection without a request is closed after so long."
     )
     lease_seconds: float = Field(
         10.0, ge=2, le=600, description="A worker that is silent for longer loses its jobs."

@@ -139,7 +139,8 @@ class Watchers:
     async def _connect(self, kind: Any, index: int, part: str) -> Any:
         plan = self._plan
         job, key = plan["jobs"][index % len(plan["jobs"])], plan["keys"][index % len(plan["keys"])]
-        head = f"GET /v1/jobs/{job}{part} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n".encode()
+        lines = f"Host: localhost\r\nAuthorization: Bearer {key}\r\n"
+        head = f"GET /v1/jobs/{job}{part} HTTP/1.1\r\n{lines}".encode()
         _, protocol = await self.loop.create_connection(lambda: kind(self, head), "127.0.0.1", plan["port"])
         return protocol
 

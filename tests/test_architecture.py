@@ -15,7 +15,7 @@ APP = Path(__file__).parents[1] / "app"
 LAYERS = (
     ("cli",),
     ("main", "commands", "serving"),
-    ("routes", "gate", "problems", "meter"),
+    ("routes", "gate", "problems", "meter", "wire"),
     ("worker", "operations", "*.router"),
     ("dependencies", "openapi"),
     ("lists", "metrics", "request_log"),
@@ -50,6 +50,8 @@ BESIDE = {
     ("commands", "serving"),
     ("routes", "*.router"),
     ("gate", "problems"),
+    ("gate", "wire"),
+    ("wire", "problems"),
 }
 """Imports within a layer that are meant."""
 
@@ -60,7 +62,7 @@ FRAMEWORK = {"main", "routes", "problems", "dependencies", "lists", "operations"
 ALLOWED: dict[str, set[str]] = {
     "fastapi": FRAMEWORK,
     "starlette": FRAMEWORK | {"gate", "meter", "request_log", "models.warm", "following.stream"},
-    "uvicorn": {"serving"},
+    "uvicorn": {"wire"},
     "typer": {"cli", "commands"},
     "polars": {"datasets"},
     "prometheus_client": {"metrics"},

@@ -63,7 +63,7 @@ def ask(gate: Gate, secret: str) -> Ask:
     def request(path: str, **options: Any) -> httpx.Response:
         async def run() -> httpx.Response:
             transport = httpx.ASGITransport(gate)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 headers = {"Authorization": f"Bearer {secret}", **options.pop("headers", {})}
                 return await client.request(options.pop("method", "GET"), path, headers=headers, **options)
 

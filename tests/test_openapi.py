@@ -32,7 +32,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     settings = Settings(data_dir=tmp_path_factory.mktemp("openapi"), admin_key=key)
     database = Database(settings.url)
     prepare(settings, database)
-    with TestClient(create_app(settings, database)) as client:
+    with TestClient(create_app(settings, database), base_url="http://localhost") as client:
         yield client
     database.close()
 

@@ -1,6 +1,7 @@
 """serve, worker, webhooks: processes that run until they are told to stop."""
 
 import contextlib
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +24,17 @@ def serve(
     metrics_open: Annotated[
         bool | None, typer.Option("--metrics-open", help="Answer GET /metrics without a key.")
     ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM file: the certificate and its chain.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file: the certificate's private key.")] = None,
+    allowed_host: Annotated[
+        list[str] | None, typer.Option(help="A name that the server answers to; may be given again.")
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None, typer.Option(help="An origin whose pages may call the API; may be given again.")
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None, typer.Option(help="Address or network of a proxy to believe; may be given again.")
+    ] = None,
 ) -> None:
     """Run the API and its workers."""
     from app import serving
@@ -35,6 +47,11 @@ def serve(
         workers=workers,
         insecure_http=insecure_http,
         metrics_open=metrics_open,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        allowed_host=allowed_host or None,
+        cors_origin=cors_origin or None,
+        trusted_proxy=trusted_proxy or None,
     )
     with refusals(serving.RefusesToStart):
         serving.serve(settings)

@@ -193,8 +193,10 @@ def _ask(child: subprocess.Popen[bytes], request: dict[str, Any], wall_seconds: 
     except BrokenPipeError:
         return b""
     answer = bytearray()
+    waiting = select.poll()  # select() takes no descriptor beyond 1,023
+    waiting.register(child.stdout, select.POLLIN)
     while (left := deadline - time.monotonic()) > 0 and len(answer) <= ANSWER_LIMIT:
-        if select.select([child.stdout], [], [], left)[0]:
+        if waiting.poll(left * 1000):
             block = os.read(child.stdout.fileno(), 1 << 20)
             if not block:
                 return bytes(answer)

@@ -1,11 +1,12 @@
 """Reading a job and its events, and waiting for them to change."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from app.errors import Unauthenticated
+from app.errors import ChainruleError, Unauthenticated
 from app.following.channels import Channel, Follower, Frame
 from app.following.feed import Feed
 from app.following.places import Places
@@ -116,9 +117,10 @@ class Following:
 
 
 async def listen(receive: Receive, follower: Follower) -> None:
-    """Notice that the client goes."""
+    """Notice that the client goes, or sends what no request may."""
     try:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        with contextlib.suppress(ChainruleError):
+            while (await receive())["type"] != "http.disconnect":
+                pass
     finally:
         follower.leave()

@@ -32,7 +32,8 @@ def test_sigterm_ends_everything_within_ten_seconds(new_server: Callable[..., Se
         assert all(next(each).startswith("retry") for each in lines)
         half = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
         half.sendall(
-            b"POST /v1/datasets HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: 1000\r\n"
+            b"POST /v1/datasets HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: text/csv\r\nContent-Length: 1000\r\n"
             b"Authorization: " + client.headers["authorization"].encode() + b"\r\n\r\nx,y\n1,2\n"
         )
         start = time.monotonic()

@@ -127,7 +127,9 @@ def test_a_client_that_takes_nothing_is_cut_off(strict: Server) -> None:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", strict.port))
         port = deaf.getsockname()[1]
-        asked = f"GET /v1/jobs/{job['id']}/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n"
+        asked = (
+            f"GET /v1/jobs/{job['id']}/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
+        )
         deaf.sendall(f"{asked}Authorization: {client.headers['authorization']}\r\n\r\n".encode())
         assert deaf.recv(15) == b"HTTP/1.1 200 OK"
         assert port in connections(strict)
