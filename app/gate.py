@@ -176,14 +176,6 @@ class Gate:
         return counted
 
 
-def _text(value: bytes) -> str:
-    """A header's text: UTF-8, or else what HTTP once meant by such bytes."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
-
-
 def open_paths(settings: Settings) -> frozenset[str]:
     """The paths that need no key."""
     return OPEN_PATHS | {METRICS_PATH} if settings.metrics_open else OPEN_PATHS
