@@ -34,6 +34,7 @@ from app.storage.blobs import Blobs
 from app.storage.changes import Watch
 from app.storage.database import Database
 from app.storage.disk import Disk, is_full
+from app.storage.scope import bind_to_whole_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,12 @@ class Role:
 
     def __call__(self, principal: PrincipalDep) -> None:
         principal.need(self.role)
+
+
+async def of_the_server(principal: PrincipalDep) -> None:
+    """An administrator's request about the server itself: it sees every project's rows."""
+    principal.need("admin")
+    bind_to_whole_server()
 
 
 def method_role(request: Request, principal: PrincipalDep) -> None:
@@ -188,8 +195,13 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 def router(prefix: str, tag: str, role: str | None = None) -> APIRouter:
-    """A feature's router: strict JSON, problems, and a least role (by method unless given)."""
-    check = method_role if role is None else Role(role)
+    """A feature's router: strict JSON, problems, and a least role (by method unless given).
+
+    With the role ``admin`` it is about the server, and sees the rows of every project.
+    """
+    check: Callable[..., Any] = method_role
+    if role is not None:
+        check = of_the_server if role == "admin" else Role(role)
     return APIRouter(
         prefix=prefix,
         tags=[tag],

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.storage.columns import new_id, now, to_json
+from app.storage.scope import bare
 
 GENESIS = "0" * 64
 """What the first entry of a chain has before it."""
@@ -50,7 +51,7 @@ def append(session: Session, entry: Mapping[str, Any]) -> None:
 
     On Postgres the chain is locked until the transaction ends: call it last.
     """
-    connection = session.connection()
+    connection = bare(session)
     step, insert, advance = STATEMENTS[connection.dialect.name]
     project = entry["project_id"]
     seq, before = connection.exec_driver_sql(step, (project, GENESIS)).one()

@@ -1,4 +1,7 @@
-"""The one reader of all jobs that are followed: it asks the database once per change for everybody."""
+"""The one reader of all jobs that are followed: it asks the database once per change for everybody.
+
+It reads jobs of every project, and only those that somebody who follows them has found in his own.
+"""
 
 import asyncio
 import logging
@@ -15,6 +18,7 @@ from app.keys.service import Authenticator
 from app.storage.changes import Watch
 from app.storage.database import Database
 from app.storage.declaring import core
+from app.storage.scope import whole_server
 from app.storage.tables import Job
 
 log = logging.getLogger(__name__)
@@ -136,7 +140,7 @@ class Feed:
         return found
 
     def _read(self, job_id: str, after: int, limit: int) -> list[Frame]:
-        with self._database.reading() as session:
+        with whole_server(), self._database.reading() as session:
             return [frame(each) for each in events.after(session, job_id, after, limit)]
 
     async def _read_on(self) -> None:
@@ -157,7 +161,7 @@ class Feed:
 
     def _look(self, asked: list[Asked]) -> list[Seen]:
         found = []
-        with self._database.reading() as session:
+        with whole_server(), self._database.reading() as session:
             jobs = {row.id: row for row in session.execute(LOOK, {"jobs": [each.job_id for each in asked]})}
             for each in asked:
                 row = jobs.get(each.job_id)
