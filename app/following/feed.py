@@ -8,6 +8,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -100,9 +101,9 @@ class Feed:
         follower = Follower(channel, key_id, wants_events)
         channel.followers.add(follower)
         if self._reading is None or self._reading.done():
-            self._reading = loop.create_task(self._read_on())
+            self._reading = loop.create_task(self._read_on(), context=Context())  # for everybody
         if self._beating is None or self._beating.done():
-            self._beating = loop.create_task(self._beat())
+            self._beating = loop.create_task(self._beat(), context=Context())
         try:
             yield follower
         finally:

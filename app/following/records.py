@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from contextvars import Context
 from dataclasses import dataclass
 from itertools import groupby, islice
 
@@ -87,7 +88,7 @@ class Records:
         asking: asyncio.Future[Record] = loop.create_future()
         self._asking.setdefault(key, []).append(asking)
         if self._reading is None or self._reading.done():
-            self._reading = loop.create_task(self._read_on())
+            self._reading = loop.create_task(self._read_on(), context=Context())  # for everybody
         return await asking
 
     async def _read_on(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app import logs
 from app.following import channels, feed
 from app.following.channels import Channel, Frame, Seen
 from app.following.stream import END, PING, RETRY, EventStream
@@ -72,6 +73,25 @@ class Client:
 
     async def has(self, count: int) -> None:
         await until(lambda: len(self.seen) >= count)
+
+
+def test_what_reads_for_everybody_logs_for_no_request(
+    database: Database, play: Play, reader: Principal
+) -> None:
+    async def scene(following: Counted) -> None:
+        logs.KNOWN.set({"request_id": "of the first"})
+        await following.records.get(reader, job_id)
+        client = Client(following, reader, job_id)
+        await client.has(1)
+        await until(lambda: "standing" in following.known)
+        assert {name: following.known[name] for name in ("_read", "_look", "standing")} == {
+            "_read": {},
+            "_look": {},
+            "standing": {},
+        }
+
+    job_id = add_job(database)
+    play(scene)
 
 
 def test_a_hundred_streams_cost_one_read_per_change(
