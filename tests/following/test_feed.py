@@ -17,6 +17,7 @@ from app.jobs.events import Entry
 from app.keys import service as keys
 from app.keys.service import Principal
 from app.storage.blobs import Blobs
+from app.storage.columns import now
 from app.storage.database import Database
 from app.storage.tables import Job
 from tests.following.conftest import Counted, Play, until
@@ -198,7 +199,8 @@ def test_a_stream_ends_when_its_job_is_deleted(
         client = Client(following, reader, job_id, after=10)  # beyond what there is: nothing comes
         await until(lambda: client.received)
         with database.writing() as session:
-            session.execute(sa.update(Job).where(Job.id == job_id).values(status="cancelled", event_count=20))
+            ended = {"status": "cancelled", "event_count": 20, "finished_at": now()}
+            session.execute(sa.update(Job).where(Job.id == job_id).values(ended))
             service.delete(session, blobs, owner, job_id)
         await client.task
         assert client.seen == []
