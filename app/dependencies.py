@@ -11,6 +11,7 @@ import fastapi
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
+from starlette.types import Message
 
 from app import strict_json
 from app.audit import recording  # noqa: F401 (sees to it that every change is logged)
@@ -136,6 +137,17 @@ def sent_bytes(request: Request) -> int:
 async def need_room(request: Request, state: StateDep) -> None:
     """A dependency of what creates objects: raise DiskFull where the body would touch the disk's reserve."""
     state.disk.require(sent_bytes(request))
+
+
+def with_room(request: Request, disk: Disk) -> Request:
+    """The request, whose body raises DiskFull as soon as what has come of it would touch the reserve."""
+
+    async def receive() -> Message:
+        message = await request.receive()
+        disk.require(len(message.get("body", b"")))
+        return message
+
+    return Request(request.scope, receive)
 
 
 class StrictRequest(Request):
