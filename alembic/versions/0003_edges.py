@@ -70,7 +70,7 @@ def upgrade() -> None:
     op.add_column("workers", sa.Column("counts", sa.JSON(), nullable=False, server_default=sa.text("'{}'")))
     op.add_column("jobs", sa.Column("initial_model_id", sa.String(), nullable=True))
     requested = REQUESTED[op.get_bind().dialect.name]
-    op.execute(f"UPDATE jobs SET initial_model_id = {requested}")  # noqa: S608
+    op.execute(f"UPDATE jobs SET initial_model_id = {requested}")  # noqa: S608 (ours) # nosec B608
     op.create_table(
         "aliases",
         sa.Column("project_id", sa.String(), nullable=False),
