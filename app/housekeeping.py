@@ -17,7 +17,6 @@ from app.retention import Keep
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.disk import Disk
-from app.storage.scope import whole_server
 from app.storage.sweep import GRACE_SECONDS, Sweep
 
 log = logging.getLogger(__name__)
@@ -58,11 +57,7 @@ class Housekeeping(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
-        with whole_server():
-            self._keep_house()
-
-    def _keep_house(self) -> None:
-        swept_at = -math.inf
+        swept_at, all_gone = -math.inf, True
         while True:
             moment = time.monotonic()
             try:
@@ -75,6 +70,10 @@ class Housekeeping(threading.Thread):
                     self._sweep(SHORT_OF_ROOM_SECONDS if low else GRACE_SECONDS)
                     if low:
                         self._database.shrink()
+                    all_gone = False
+                if not all_gone:
+                    all_gone = True  # where it fails, the next time is the usual one
+                    all_gone = retention.sweep(self._blobs, self._keep).all_gone
             except (SQLAlchemyError, OSError):
                 log.warning("housekeeping was put off", exc_info=True)
             if self.over.wait(DISK_SECONDS):
@@ -85,4 +84,3 @@ class Housekeeping(threading.Thread):
         idempotency.sweep(self._database)
         workers.sweep(self._database)
         content.sweep(self._database, self._cache, self._incoming, GRACE_SECONDS, grace_seconds)
-        retention.sweep(self._blobs, self._keep, self.over)

@@ -5,11 +5,11 @@ client deletes it, and the log says that it was the server.
 """
 
 import logging
-import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -28,10 +28,11 @@ from app.storage.tables import Alias, Dataset, Job, Model
 log = logging.getLogger(__name__)
 
 AT_ONCE = 100
-MOST = 2_000
-"""Of a kind, each time: what is left of very many goes the next time."""
+SECONDS = 0.5
+"""Each time: who keeps house has more to do, and others have to write, too."""
 
 Delete = Callable[[Session, Blobs, Principal, str], None]
+Old = Callable[[datetime], sa.ColumnElement[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +44,29 @@ class Keep:
     datasets_days: float | None = None
 
 
-def sweep(blobs: Blobs, keep: Keep, over: threading.Event) -> dict[str, int]:
-    """Delete what is too old; how many of each kind. Stops early when it is ``over``."""
-    kinds: tuple[
-        tuple[type[Any], float | None, Callable[[datetime], sa.ColumnElement[bool]], Delete], ...
-    ] = (
+class Swept(NamedTuple):
+    """How many of each kind were deleted; ``all_gone``: nothing that is too old is left."""
+
+    counts: dict[str, int]
+    all_gone: bool
+
+
+def sweep(blobs: Blobs, keep: Keep) -> Swept:
+    """Delete what is too old, for as long as `SECONDS`, and at least one object."""
+    kinds: tuple[tuple[type[Any], float | None, Old, Delete], ...] = (
         (Job, keep.jobs_days, _old_job, jobs.delete),
         (Model, keep.models_days, _old_model, models.delete),
         (Dataset, keep.datasets_days, _old_dataset, datasets.delete),
     )
-    counts = {
-        table.__tablename__: _sweep(blobs, table, old(now() - timedelta(days=days)), delete, over)
-        for table, days, old, delete in kinds
-        if days is not None
-    }
+    until, counts, all_gone = time.monotonic() + SECONDS, {}, True
+    for table, days, old, delete in kinds:
+        if days is not None and all_gone:
+            too_old = old(now() - timedelta(days=days))
+            counts[table.__tablename__], all_gone = _sweep(blobs, table, too_old, delete, until)
     if any(counts.values()):
         told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         log.info("deleted for their age: %s", told)
-    return counts
+    return Swept(counts, all_gone)
 
 
 def _old_job(until: datetime) -> sa.ColumnElement[bool]:
@@ -84,10 +90,10 @@ def _old_dataset(until: datetime) -> sa.ColumnElement[bool]:
 
 
 def _sweep(
-    blobs: Blobs, table: type[Any], old: sa.ColumnElement[bool], delete: Delete, over: threading.Event
-) -> int:
+    blobs: Blobs, table: type[Any], old: sa.ColumnElement[bool], delete: Delete, until: float
+) -> tuple[int, bool]:
     deleted, after = 0, ""
-    while deleted < MOST:
+    while True:
         few = (
             sa.select(table.id, table.project_id)
             .where(table.id > after, old)
@@ -97,13 +103,12 @@ def _sweep(
         with blobs.database.reading() as session:
             found = session.execute(few).all()
         for object_id, project_id in found:
-            if over.is_set():
-                return deleted
+            if deleted and time.monotonic() > until:
+                return deleted, False
             deleted += _delete(blobs, table, object_id, project_id, old, delete)
         if len(found) < AT_ONCE:
-            return deleted
+            return deleted, True
         after = found[-1].id
-    return deleted
 
 
 def _delete(

@@ -1,8 +1,8 @@
 """What is too old goes, by the rules of a deletion; everything else stays."""
 
 import math
-import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +10,16 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from app import retention
+from app.housekeeping import Housekeeping
 from app.retention import Keep
 from app.settings import Settings
 from app.storage.blobs import Blobs
 from app.storage.columns import now
 from app.storage.database import Database
+from app.storage.disk import Disk
 from app.storage.tables import Alias, AuditEntry, Dataset, Epoch, Event, Job, Model
 from tests.support.rows import add_dataset, add_job, add_model, epoch
+from tests.support.server import until
 
 OLD, YOUNG = now() - timedelta(days=31), now() - timedelta(days=29)
 MONTH = Keep(30, 30, 30)
@@ -44,7 +47,9 @@ def left(database: Database, table: Any) -> set[str]:
 
 
 def sweep(blobs: Blobs, keep: Keep = MONTH) -> dict[str, int]:
-    return retention.sweep(blobs, keep, threading.Event())
+    swept = retention.sweep(blobs, keep)
+    assert swept.all_gone
+    return swept.counts
 
 
 def test_nothing_goes_unless_it_is_said(database: Database, blobs: Blobs) -> None:
@@ -142,10 +147,31 @@ def test_very_many_go_some_at_a_time(
     database: Database, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "AT_ONCE", 2)
-    monkeypatch.setattr(retention, "MOST", 4)
-    for _ in range(5):
+    for _ in range(3):
         ended(database)
-    assert [sweep(blobs)["jobs"] for _ in range(3)] == [4, 1, 0]
+    add_dataset(database, blobs)
+    change(database, Dataset, "ds_of_a_test", created_at=OLD)
+    monkeypatch.setattr(retention, "SECONDS", 0.0)
+    assert retention.sweep(blobs, MONTH) == ({"jobs": 1}, False)
+    monkeypatch.setattr(retention, "SECONDS", 30.0)
+    assert sweep(blobs) == {"jobs": 2, "models": 0, "datasets": 1}
+    assert sweep(blobs) == {"jobs": 0, "models": 0, "datasets": 0}
+
+
+def test_a_server_does_so_by_itself(database: Database, blobs: Blobs, tmp_path: Path) -> None:
+    """Also what one look leaves."""
+    for _ in range(2):
+        ended(database)
+    disk = Disk(tmp_path, 0)
+    housekeeping = Housekeeping(database, blobs, disk, tmp_path, tmp_path / "incoming", keep=MONTH)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(retention, "SECONDS", 0.0)
+        housekeeping.start()
+        try:
+            until(lambda: left(database, Job) == set(), 20)
+        finally:
+            housekeeping.over.set()
+            housekeeping.join()
 
 
 @pytest.mark.parametrize("days", [0, -1, math.inf, math.nan, 1e9])
