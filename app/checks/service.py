@@ -10,14 +10,15 @@ from app.audit import verification
 from app.checks import contents, database, histories
 from app.checks.finding import DATABASE, TAMPERED, Finding
 from app.storage.blobs import Blobs
-from app.storage.database import Database
+from app.storage.database import Database, is_away
 from app.storage.view import view
 
 
 def findings(blobs: Blobs) -> Iterator[Finding]:
     """What is wrong, as of one moment; the server may go on meanwhile.
 
-    Nothing is asked of rows where the database itself is damaged, or has another schema.
+    Nothing is asked of rows where the database itself is damaged, or has another schema. Raises DBAPIError
+    where Postgres is away.
     """
     try:
         with view(blobs.database, blobs.directory) as connection:
@@ -28,6 +29,8 @@ def findings(blobs: Blobs) -> Iterator[Finding]:
         if not found:
             yield from _of_the_log(blobs.database)
     except (DBAPIError, ValueError) as error:  # not even its schema is text, say
+        if not blobs.database.is_sqlite and is_away(error):
+            raise
         what = f"The database cannot be read: {getattr(error, 'orig', error)}."
         yield Finding(what, DATABASE)
 

@@ -1,10 +1,11 @@
 """check."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
 
-from app.commands.options import DatabaseUrl, DataDir, fail, settings_of
+from app.commands.options import DatabaseUrl, DataDir, fail, refusals, require_there, settings_of
 
 application = typer.Typer()
 
@@ -22,18 +23,14 @@ def check(
     from app.storage.sweep import Sweep
 
     settings = settings_of(data_dir=data_dir, database_url=database_url)
-    database = Database(settings.url, 2, patience=None, idle_seconds=0)
-    if database.path is not None and not database.path.exists():
-        raise fail(f"chainrule-server: There is no database {database.path}.")
-    blobs = Blobs(database, settings.data_dir / "blobs")
-    try:
+    count = 0
+    with refusals(), closing(Database(settings.url, 2, patience=None, idle_seconds=0)) as database:
+        require_there(database)
+        blobs = Blobs(database, settings.data_dir / "blobs")
         if repair:
             typer.echo(f"Deleted {Sweep(blobs).run()} blobs that nothing names.", err=True)
-        count = 0
         for count, finding in enumerate(service.findings(blobs), 1):  # noqa: B007 (how many)
             typer.echo(f"{finding.what} {finding.way_out}")
-    finally:
-        database.close()
     if count:
         raise fail(f"{count} findings.")
     typer.echo("Everything is as it was written.", err=True)

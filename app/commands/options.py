@@ -63,10 +63,15 @@ def opened(data_dir: Path | None, database_url: str | None) -> Iterator["Databas
     # Nobody waits but who has typed it: a statement may take its time.
     database = Database(settings_of(data_dir=data_dir, database_url=database_url).url, 2, None, 0)
     with refusals(), closing(database):
-        if database.path is not None and not database.path.exists():  # or it would be made, and be empty
-            raise fail(f"chainrule-server: There is no database {database.path}.")
+        require_there(database)
         migration.require(database)
         yield database
+
+
+def require_there(database: "Database") -> None:
+    """Say so and exit with 1 where SQLite has no such file: it would be made, and be empty."""
+    if database.path is not None and not database.path.exists():
+        raise fail(f"chainrule-server: There is no database {database.path}.")
 
 
 def log_operation(database: "Database", action: str, **data: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import DatabaseUrl, DataDir, Workers, refusals, settings_of
+from app.commands.options import DatabaseUrl, DataDir, Workers, refusals, require_there, settings_of
 
 application = typer.Typer()
 
@@ -64,8 +64,8 @@ def worker(data_dir: DataDir = None, database_url: DatabaseUrl = None, workers: 
     from app.worker import process
 
     settings = settings_of(data_dir=data_dir, database_url=database_url, workers=workers)
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     _require_schema(settings.url)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     process.run_alone(serving.surroundings(settings))
 
 
@@ -81,13 +81,13 @@ def webhooks(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None
 
 
 def _require_schema(url: str) -> None:
-    """Exits with 1 where the schema is another; a database that is away is waited for later."""
+    """Exits with 1 where there is no schema, or another; a database that is away is waited for later."""
     from sqlalchemy.exc import DBAPIError
 
     from app.storage import migration
     from app.storage.database import Database
 
-    database = Database(url, 1)
-    with refusals(), contextlib.suppress(DBAPIError):
-        migration.require(database)
-    database.close()
+    with contextlib.closing(Database(url, 1)) as database:
+        require_there(database)
+        with refusals(), contextlib.suppress(DBAPIError):
+            migration.require(database)
