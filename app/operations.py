@@ -1,7 +1,6 @@
 """Is the server alive, is it ready, what is it, and who works for it."""
 
 import asyncio
-from contextlib import nullcontext
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -15,7 +14,6 @@ from app.errors import Unavailable
 from app.jobs import workers as workforce
 from app.schemas import Answer, Fingerprint, Shape, Time, words
 from app.storage import migration
-from app.storage.scope import whole_server
 
 probes = APIRouter(tags=["operations"], responses=PROBLEMS)
 routes = router("/v1", "operations")
@@ -38,12 +36,6 @@ class Ready(Answer):
         description="ok; or low: nothing new is taken, and jobs pause, until there is room again.",
         examples=["ok"],
         json_schema_extra=words(("ok", "low")),
-    )
-    isolation: str = Field(
-        description="What keeps projects apart: queries, the server's own; or queries_and_policies, where "
-        "Postgres's row-level security stands behind them.",
-        examples=["queries_and_policies"],
-        json_schema_extra=words(("queries", "queries_and_policies")),
     )
 
 
@@ -148,23 +140,13 @@ async def readyz(
     if workers and not live:
         raise Unavailable("No worker takes jobs.")
     disk = "low" if state.disk.is_low() else "ok"
-    isolation = "queries" if state.database.walled_role is None else "queries_and_policies"
-    return {
-        "status": "ready",
-        "database": "ok",
-        "workers": live,
-        "draining": draining,
-        "disk": disk,
-        "isolation": isolation,
-    }
+    return {"status": "ready", "database": "ok", "workers": live, "draining": draining, "disk": disk}
 
 
 def _look(state: State) -> tuple[int, int]:
-    with whole_server():
-        current = migration.is_current(state.database)
-    if not current:
+    if not migration.is_current(state.database):
         raise Unavailable("The database's schema is not this server's. Run 'chainrule-server migrate'.")
-    with whole_server(), state.database.reading() as session:
+    with state.database.reading() as session:
         return workforce.count(session)
 
 
@@ -203,6 +185,5 @@ def server(state: StateDep) -> dict[str, Any]:
 def listing(state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """Supervisors that have been seen lately, and the jobs that each one holds."""
     project_id = None if principal.role == "admin" else principal.project_id
-    seen = whole_server() if project_id is None else nullcontext()
-    with seen, state.database.reading() as session:
+    with state.database.reading() as session:
         return {"data": workforce.alive(session, project_id)}

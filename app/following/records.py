@@ -3,10 +3,9 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
-from contextvars import Context
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import islice
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,14 +20,12 @@ from app.storage import lookup
 from app.storage.changes import Watch
 from app.storage.database import Database
 from app.storage.declaring import core
-from app.storage.scope import within
 from app.storage.tables import Job
 
 _jobs = core(Job)
 VERSIONS = sa.select(
     _jobs.c.id, sa.literal_column("jobs.xmin::text || jobs.ctid::text", sa.Text).label("version")
 ).where(
-    _jobs.c.project_id == sa.bindparam("project"),
     _jobs.c.id.in_(sa.bindparam("jobs", expanding=True)),
     _jobs.c.status != State.QUEUED,  # its place in the line depends on the others
 )
@@ -88,7 +85,7 @@ class Records:
         asking: asyncio.Future[Record] = loop.create_future()
         self._asking.setdefault(key, []).append(asking)
         if self._reading is None or self._reading.done():
-            self._reading = loop.create_task(self._read_on(), context=Context())  # for everybody
+            self._reading = loop.create_task(self._read_on())
         return await asking
 
     async def _read_on(self) -> None:
@@ -118,16 +115,8 @@ class Records:
 
     def _read(self, keys: Mapping[Key, Record | None], mark: Mark | None) -> dict[Key, Record | Exception]:
         found: dict[Key, Record | Exception] = {}
-        by_project = groupby(sorted(keys), key=lambda key: key[0])
-        for project_id, theirs in by_project:
-            with within(project_id):
-                found |= self._read_of({key: keys[key] for key in theirs}, mark)
-        return found
-
-    def _read_of(self, keys: Mapping[Key, Record | None], mark: Mark | None) -> dict[Key, Record | Exception]:
-        found: dict[Key, Record | Exception] = {}
         with self._database.reading() as session:
-            rows = self._rows(session, keys)
+            rows = self._rows(session, [job_id for _, job_id in keys])
             for key, known in keys.items():
                 project_id, job_id = key
                 row = rows.get(job_id)
@@ -147,13 +136,11 @@ class Records:
                 found[key] = Record(job.status, job.event_count, body, etag, mark, row)
         return found
 
-    def _rows(self, session: Session, keys: Collection[Key]) -> dict[str, str]:
+    def _rows(self, session: Session, job_ids: Sequence[str]) -> dict[str, str]:
         """By id the version of each job's row on Postgres, where the answer depends on no other row."""
         if self._database.is_sqlite:
             return {}
-        (project_id,) = {each[0] for each in keys}
-        asked = {"project": project_id, "jobs": [job_id for _, job_id in keys]}
-        return {each.id: each.version for each in session.execute(VERSIONS, asked)}
+        return {each.id: each.version for each in session.execute(VERSIONS, {"jobs": job_ids})}
 
     def _keep(self, read: dict[Key, Record | Exception]) -> None:
         for key, record in read.items():

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.storage.columns import BYTEWISE
-from app.storage.declaring import OfJob, Owned, Table, Walled, blob_reference, of_parent, project_reference
+from app.storage.declaring import Owned, Table, blob_reference, of_parent, project_reference
 from app.storage.service_tables import AuditEntry as AuditEntry
 from app.storage.service_tables import AuditHead as AuditHead
 from app.storage.service_tables import IdempotencyKey as IdempotencyKey
@@ -20,9 +20,8 @@ from app.storage.service_tables import WebhookCursor as WebhookCursor
 from app.storage.service_tables import Worker as Worker
 
 
-class Project(Walled, Table):
+class Project(Table):
     __tablename__ = "projects"
-    owner_column = "id"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
@@ -35,7 +34,7 @@ class Project(Walled, Table):
     max_requests_per_minute: Mapped[int | None]
 
 
-class Key(Walled, Table):
+class Key(Table):
     """An API key; only the SHA-256 of its secret is kept."""
 
     __tablename__ = "keys"
@@ -93,10 +92,6 @@ class Dataset(Owned, Table):
     content: Mapped[str] = blob_reference()
     shared: Mapped[bool] = mapped_column(default=False)
     last_used_at: Mapped[datetime | None]
-
-    @classmethod
-    def seen_by(cls, project_id: Any) -> sa.ColumnElement[bool]:
-        return sa.or_(cls.project_id == project_id, cls.shared)
 
 
 class Architecture(Owned, Table):
@@ -165,7 +160,7 @@ class Job(Owned, Table):
     model_id: Mapped[str | None]
 
 
-class Epoch(OfJob, Table):
+class Epoch(Table):
     """One row of history. A cost that is not finite is NULL, and ``diverged`` says why."""
 
     __tablename__ = "epochs"
@@ -183,7 +178,7 @@ class Epoch(OfJob, Table):
     diverged: Mapped[bool]
 
 
-class Snapshot(OfJob, Table):
+class Snapshot(Table):
     """A state of a job; it goes on from that with the highest number. The row of a pruned one stays, for the
     chain of hashes, without its content."""
 
@@ -200,7 +195,7 @@ class Snapshot(OfJob, Table):
     created_at: Mapped[datetime]
 
 
-class Event(OfJob, Table):
+class Event(Table):
     """One line of a job's log; ``seq`` counts 1, 2, … within the job, without gaps."""
 
     __tablename__ = "events"
@@ -239,7 +234,7 @@ class Model(Owned, Table):
     metrics: Mapped[dict[str, Any]]
 
 
-class Alias(Walled, Table):
+class Alias(Table):
     """A name that stands for a model of the same project."""
 
     __tablename__ = "aliases"

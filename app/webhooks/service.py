@@ -17,9 +17,6 @@ from app.webhooks import addresses, signing
 from app.webhooks.schemas import WebhookChange, WebhookCreate
 
 MOST = 20
-UNSEEN = {"synchronize_session": False}
-"""No cursor is loaded: what becomes of them need not be told."""
-
 BY_CLIENT = "A client has stopped it."
 
 
@@ -74,8 +71,9 @@ def change(
     if asked.enabled is not None:
         webhook.disabled_because = None if asked.enabled else webhook.disabled_because or BY_CLIENT
         at_once = {"attempts": 0, "next_attempt_at": 0.0}
-        cursors = sa.update(WebhookCursor).where(WebhookCursor.webhook_id == webhook.id).values(at_once)
-        session.execute(cursors, execution_options=UNSEEN)
+        session.execute(
+            sa.update(WebhookCursor).where(WebhookCursor.webhook_id == webhook.id).values(at_once)
+        )
     return webhook
 
 
@@ -98,8 +96,7 @@ def _check(settings: Settings, url: str, types: list[str]) -> None:
 def delete(session: Session, principal: Principal, webhook_id: str) -> None:
     """Delete it; what it has not sent yet is not sent any more."""
     webhook = get(session, principal, webhook_id, lock=True)
-    cursors = sa.delete(WebhookCursor).where(WebhookCursor.webhook_id == webhook.id)
-    session.execute(cursors, execution_options=UNSEEN)
+    session.execute(sa.delete(WebhookCursor).where(WebhookCursor.webhook_id == webhook.id))
     session.delete(webhook)
 
 

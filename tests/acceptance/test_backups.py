@@ -7,13 +7,17 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from app.backups import archive, flow
+from app.backups.rows import Tally
+from app.backups.seen import Seen
 from app.storage.blobs import Blobs
 from app.storage.database import Database
+from app.storage.view import view
 from tests.support.killing import moments
 from tests.support.postgres import Postgres
 from tests.support.promises import in_database
@@ -169,7 +173,9 @@ def test_killed_at_any_moment_there_is_all_of_it_or_nothing(
         run("backup", file, *place)
         assert is_whole(file)
         assert [path.name for path in tmp_path.glob("*.partial")] == []
-    for kind in ("sqlite", "postgres"):
+    source = server.database_url or f"sqlite:///{server.data_dir / 'chainrule.sqlite'}"
+    before = tallies(source, server.data_dir / "blobs")
+    for kind, verb in product(("sqlite", "postgres"), ("restore", "copy")):
         there = tmp_path / "there"
 
         def target(kind: str = kind, there: Path = there) -> tuple[str, list[str]]:
@@ -179,14 +185,36 @@ def test_killed_at_any_moment_there_is_all_of_it_or_nothing(
             url = request.getfixturevalue("postgres").new_database()
             return url, ["--data-dir", str(there), "--database-url", url]
 
-        count = moments("restore", file, *target()[1])
-        print(f"{count} moments of a restoration into {kind}")
+        def command(url: str, to: list[str], verb: str = verb) -> list[str]:
+            return (
+                ["restore", str(file), *to] if verb == "restore" else ["copy", "--from", source, "--to", url]
+            )
+
+        count = moments(*command(*target()))
+        print(f"{count} moments of a {verb} into {kind}")
         for at in [count, count - 1, count - 2, *(chance.randint(1, count) for _ in range(KILLS))]:
             url, to = target()
-            moments("restore", file, *to, at=at)
-            again = subprocess.run([COMMAND, "restore", file, *to], capture_output=True, text=True)
+            moments(*command(url, to), at=at)
+            again = subprocess.run([COMMAND, *command(url, to)], capture_output=True, text=True)
             whole = "exists: choose another" in again.stderr or "is not empty" in again.stderr
             assert whole or again.returncode == 0, again.stderr[-3000:]
             database = Database(url, 2)
             assert [*in_database(database, Blobs(database, there / "blobs"))] == []
             database.close()
+            if verb == "copy":
+                assert holds(tallies(url, there / "blobs"), before)
+    assert tallies(source, server.data_dir / "blobs") == before
+
+
+def tallies(url: str, blobs: Path) -> dict[str, Tally]:
+    """The rows of each table."""
+    database = Database(url, 1)
+    with view(database, blobs) as connection:
+        found = flow.pour(Seen(connection, blobs), None, lambda *_: None).tables
+    database.close()
+    return found
+
+
+def holds(there: dict[str, Tally], wanted: dict[str, Tally]) -> bool:
+    """All but the log, which has one entry more."""
+    return all(there[name] == tally for name, tally in wanted.items() if not name.startswith("audit"))
