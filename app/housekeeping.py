@@ -17,6 +17,7 @@ from app.retention import Keep
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.disk import Disk
+from app.storage.scope import whole_server
 from app.storage.sweep import GRACE_SECONDS, Sweep
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,10 @@ class Housekeeping(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
+        with whole_server():
+            self._keep_house()
+
+    def _keep_house(self) -> None:
         swept_at, all_gone = -math.inf, True
         while True:
             moment = time.monotonic()

@@ -1,5 +1,6 @@
 """The application: what it has, what stands in front of it, and its routes."""
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -23,15 +24,23 @@ from app.predictions.schemas import PredictRequest
 from app.projects import service as projects
 from app.request_log import RequestLines
 from app.settings import Settings
-from app.storage import migration
+from app.storage import migration, wall
 from app.storage.blobs import Blobs
 from app.storage.changes import Watch
 from app.storage.database import Database
 from app.storage.disk import Disk
 
+log = logging.getLogger(__name__)
+
+WITHOUT_WALL = (
+    "row-level security does not stand behind the server's own queries: run `chainrule-server migrate` as a "
+    "user who may make roles, or see docs/keys.md"
+)
+
 
 def create_app(settings: Settings, database: Database) -> FastAPI:
     """An application on a database that has its schema already; see `prepare`."""
+    database.serves_requests = True
     state = _state(settings, database)
 
     @asynccontextmanager
@@ -64,7 +73,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
 
 
 def prepare(settings: Settings, database: Database) -> None:
-    """Bring the schema up to date (SQLite), and see to it that there is an admin key.
+    """Bring the schema up to date (SQLite), find the second wall (Postgres), and see to an admin key.
 
     Raises WrongSchema where that is not for us to do.
     """
@@ -76,6 +85,9 @@ def prepare(settings: Settings, database: Database) -> None:
                 note(session, "server.migrate", None, {"before": before, "after": migration.head()})
     else:
         migration.require(database)
+        database.walled_role = wall.role_behind(database)
+        if database.walled_role is None:
+            log.warning("%s", WITHOUT_WALL)
     configured = None if settings.admin_key is None else settings.admin_key.get_secret_value()
     keys.ensure_admin(database, configured, settings.admin_key_path)
 

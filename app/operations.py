@@ -1,6 +1,7 @@
 """Is the server alive, is it ready, what is it, and who works for it."""
 
 import asyncio
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -14,6 +15,7 @@ from app.errors import Unavailable
 from app.jobs import workers as workforce
 from app.schemas import Answer, Fingerprint, Shape, Time, words
 from app.storage import migration
+from app.storage.scope import whole_server
 
 probes = APIRouter(tags=["operations"], responses=PROBLEMS)
 routes = router("/v1", "operations")
@@ -36,6 +38,12 @@ class Ready(Answer):
         description="ok; or low: nothing new is taken, and jobs pause, until there is room again.",
         examples=["ok"],
         json_schema_extra=words(("ok", "low")),
+    )
+    isolation: str = Field(
+        description="What keeps projects apart: queries, the server's own; or queries_and_policies, where "
+        "Postgres's row-level security stands behind them.",
+        examples=["queries_and_policies"],
+        json_schema_extra=words(("queries", "queries_and_policies")),
     )
 
 
@@ -140,13 +148,23 @@ async def readyz(
     if workers and not live:
         raise Unavailable("No worker takes jobs.")
     disk = "low" if state.disk.is_low() else "ok"
-    return {"status": "ready", "database": "ok", "workers": live, "draining": draining, "disk": disk}
+    isolation = "queries" if state.database.walled_role is None else "queries_and_policies"
+    return {
+        "status": "ready",
+        "database": "ok",
+        "workers": live,
+        "draining": draining,
+        "disk": disk,
+        "isolation": isolation,
+    }
 
 
 def _look(state: State) -> tuple[int, int]:
-    if not migration.is_current(state.database):
+    with whole_server():
+        current = migration.is_current(state.database)
+    if not current:
         raise Unavailable("The database's schema is not this server's. Run 'chainrule-server migrate'.")
-    with state.database.reading() as session:
+    with whole_server(), state.database.reading() as session:
         return workforce.count(session)
 
 
@@ -185,5 +203,6 @@ def server(state: StateDep) -> dict[str, Any]:
 def listing(state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
     """Supervisors that have been seen lately, and the jobs that each one holds."""
     project_id = None if principal.role == "admin" else principal.project_id
-    with state.database.reading() as session:
+    seen = whole_server() if project_id is None else nullcontext()
+    with seen, state.database.reading() as session:
         return {"data": workforce.alive(session, project_id)}

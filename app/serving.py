@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 
 from app import logs
 from app.dependencies import State
@@ -86,6 +87,8 @@ def serve(settings: Settings) -> None:
     database = Database(settings.url)
     prepare(settings, database)
     application = create_app(settings, database)
+    # Forms go through a temporary file. Here it is on the disk whose reserve is kept, and not in /tmp.
+    tempfile.tempdir = str(settings.data_dir / "incoming")
     state: State = application.state.chainrule
     worker = EmbeddedWorker(surroundings(settings), database) if settings.workers else None
     sender = EmbeddedSender(sending(settings)) if settings.webhooks else None

@@ -177,3 +177,18 @@ def test_the_worked_example_prints_what_the_page_says() -> None:
     with contextlib.redirect_stdout(output):
         exec(code, {})
     assert output.getvalue() == printed
+
+
+def named_in(page: str) -> set[str]:
+    """The tests and the files of tests that a page names."""
+    return set(re.findall(r"`(?:tests/\S*/)?(test_\w+(?:\.py)?)`", (ROOT / "docs" / page).read_text()))
+
+
+@pytest.mark.parametrize("page", ["promises.md", "security.md"])
+def test_every_test_that_a_page_names_is_there(page: str) -> None:
+    paths = list((ROOT / "tests").rglob("test_*.py"))
+    known = {path.name for path in paths}
+    for path in paths:
+        known.update(re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE))
+    assert named_in(page)
+    assert named_in(page) - known == set()

@@ -1,5 +1,5 @@
-"""Aliases, shared datasets, quotas, the audit log, workers' counts; and, on SQLite, epochs without a second
-tree."""
+"""Aliases, shared datasets, quotas, the audit log, workers' counts; on SQLite, epochs without a second tree;
+on Postgres, row-level security."""
 
 import sqlalchemy as sa
 
@@ -25,6 +25,22 @@ KEPT = """UPDATE jobs SET kept_bytes = coalesce((
     + coalesce((SELECT size FROM blobs WHERE sha256 = jobs.initial_parameters), 0)"""
 TAKEN = """UPDATE models SET size_bytes = coalesce((
     SELECT size FROM blobs WHERE sha256 = models.parameters), 0)"""
+
+PROJECT = "(SELECT current_setting('chainrule.project', true))"
+OF_PROJECT = (
+    *("aliases", "architectures", "audit", "audit_heads", "datasets", "idempotency_keys", "jobs", "keys"),
+    *("models", "usage", "webhooks"),
+)
+OF_JOB = ("epochs", "events", "snapshots", "webhook_cursors")
+OWN = {
+    "projects": f"id = {PROJECT}",
+    **dict.fromkeys(OF_PROJECT, f"project_id = {PROJECT}"),
+    **{
+        table: f"EXISTS (SELECT 1 FROM jobs WHERE jobs.id = {table}.job_id AND jobs.project_id = {PROJECT})"  # noqa: S608
+        for table in OF_JOB
+    },
+}
+"""By table, the rows of the project that a session is bound to. Whoever owns the tables sees all of them."""
 
 _BYTEWISE = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 REQUESTED = {
@@ -54,7 +70,7 @@ def upgrade() -> None:
     op.add_column("workers", sa.Column("counts", sa.JSON(), nullable=False, server_default=sa.text("'{}'")))
     op.add_column("jobs", sa.Column("initial_model_id", sa.String(), nullable=True))
     requested = REQUESTED[op.get_bind().dialect.name]
-    op.execute(f"UPDATE jobs SET initial_model_id = {requested}")  # noqa: S608
+    op.execute(f"UPDATE jobs SET initial_model_id = {requested}")  # noqa: S608 (ours) # nosec B608
     op.create_table(
         "aliases",
         sa.Column("project_id", sa.String(), nullable=False),
@@ -103,6 +119,8 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     _make_append_only()
+    if op.get_context().dialect.name != "sqlite":
+        _wall_in()
     op.add_column("keys", sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True))
     _rebuild_epochs(with_rowid=False)
 
@@ -131,6 +149,23 @@ def _make_append_only() -> None:
         )
 
 
+def _wall_in() -> None:
+    for table, own in OWN.items():
+        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+        op.execute(f"CREATE POLICY own ON {table} USING ({own})")
+    op.execute("CREATE POLICY shared ON datasets FOR SELECT USING (shared)")
+    # To lock a row counts as to update it; an update itself would come to a row of another project's.
+    op.execute(f"CREATE POLICY locked ON datasets FOR UPDATE USING (shared) WITH CHECK ({OWN['datasets']})")
+
+
+def _pull_down() -> None:
+    op.execute("DROP POLICY locked ON datasets")
+    op.execute("DROP POLICY shared ON datasets")
+    for table in OWN:
+        op.execute(f"DROP POLICY own ON {table}")
+        op.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
+
+
 def _rebuild_epochs(*, with_rowid: bool) -> None:
     if op.get_context().dialect.name == "sqlite":
         options = {"sqlite_with_rowid": with_rowid}
@@ -139,6 +174,8 @@ def _rebuild_epochs(*, with_rowid: bool) -> None:
 
 
 def downgrade() -> None:
+    if op.get_context().dialect.name != "sqlite":
+        _pull_down()
     _rebuild_epochs(with_rowid=True)
     op.drop_column("keys", "last_used_at")
     op.drop_table("audit_heads")

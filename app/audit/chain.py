@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.storage.columns import new_id, now, to_json
+from app.storage.scope import bare
 
 GENESIS = "0" * 64
 """What the first entry of a chain has before it."""
@@ -23,7 +24,8 @@ MARKS = {"sqlite": "?", "postgresql": "%s"}
 # For the driver itself, as they run in the transaction of every submitted job.
 _STEP = """INSERT INTO audit_heads (project_id, count, chain_sha256) VALUES (?, 1, ?)
     ON CONFLICT (project_id) DO UPDATE SET count = audit_heads.count + 1 RETURNING count, chain_sha256"""
-_INSERT = f"INSERT INTO audit ({', '.join(COLUMNS)}) VALUES ({', '.join('?' for _ in COLUMNS)})"  # noqa: S608
+_MARKS = ", ".join("?" for _ in COLUMNS)
+_INSERT = f"INSERT INTO audit ({', '.join(COLUMNS)}) VALUES ({_MARKS})"  # noqa: S608 (our names) # nosec B608
 _ADVANCE = "UPDATE audit_heads SET chain_sha256 = ? WHERE project_id = ?"
 STATEMENTS = {
     dialect: tuple(each.replace("?", mark) for each in (_STEP, _INSERT, _ADVANCE))
@@ -50,7 +52,7 @@ def append(session: Session, entry: Mapping[str, Any]) -> None:
 
     On Postgres the chain is locked until the transaction ends: call it last.
     """
-    connection = session.connection()
+    connection = bare(session)
     step, insert, advance = STATEMENTS[connection.dialect.name]
     project = entry["project_id"]
     seq, before = connection.exec_driver_sql(step, (project, GENESIS)).one()

@@ -53,7 +53,8 @@ class Seen:
             f'"{name}"' if self._is_sqlite or kind != "json" else f'"{name}"::text'
             for name, kind in shape.columns
         ]
-        statement = f'SELECT {", ".join(wanted)} FROM "{shape.name}"'  # noqa: S608 (names from the catalogue)
+        # The names are those of the catalogue.
+        statement = f'SELECT {", ".join(wanted)} FROM "{shape.name}"'  # noqa: S608 # nosec B608
         few = BLOBS_AT_ONCE if shape.name == "blobs" else AT_ONCE
         cursor = self._driver.cursor() if self._is_sqlite else self._driver.cursor(name="seen")
         try:

@@ -10,7 +10,7 @@ application = typer.Typer()
 @application.command()
 def migrate(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
     """Bring the database's schema up to date."""
-    from app.storage import migration
+    from app.storage import migration, wall
     from app.storage.database import Database
 
     settings = settings_of(data_dir=data_dir, database_url=database_url)
@@ -23,3 +23,5 @@ def migrate(data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
         if before not in (None, after):
             log_operation(database, "server.migrate", before=before, after=after)
         typer.echo(f"The schema is at revision {after}.")
+        if not wall.build(database):
+            typer.echo("Row-level security does not stand behind it: see docs/keys.md.", err=True)

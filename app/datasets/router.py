@@ -26,8 +26,9 @@ from app.dependencies import (
     need_room,
     rename,
     router,
+    with_room,
 )
-from app.errors import Fault, Invalid, MalformedRequest, TooLarge, UnsupportedMediaType
+from app.errors import Fault, Invalid, MalformedRequest, UnsupportedMediaType
 from app.keys.idempotency import Once
 from app.keys.service import Principal
 from app.openapi import LABEL_FILTER, creates, later, refused
@@ -99,13 +100,13 @@ async def _created(
     try:
         if kind == "multipart/form-data":
             _check_charset(request)
-            async with request.form(max_files=1, max_fields=10) as form:
+            async with with_room(request, state.disk).form(max_files=1, max_fields=10) as form:
                 said |= _said(form)
                 columns = service.object_in_text(_text(form, "columns"), "columns")
                 await run_in_threadpool(_save, form, upload, state.disk)
         elif kind in RAW_TYPES:
             columns = {}
-            await _receive(request, upload, state.settings.max_upload_bytes, state.disk)
+            await _receive(with_room(request, state.disk), upload)
         else:
             raise UnsupportedMediaType(f"Send multipart/form-data with a 'file', or {', '.join(RAW_TYPES)}.")
         sent = partial(service.as_sent, upload, said, columns)
@@ -162,15 +163,10 @@ def _save(form: FormData, upload: Path, disk: Disk) -> None:
             target.write(block)
 
 
-async def _receive(request: Request, upload: Path, most: int, disk: Disk) -> None:
-    """Stream the body to a file, counting, and with an eye on the room that is left."""
-    received = 0
+async def _receive(request: Request, upload: Path) -> None:
+    """Stream the body to a file."""
     with upload.open("wb") as target:
         async for block in request.stream():
-            received += len(block)
-            if received > most:
-                raise TooLarge(f"The upload is larger than {most} bytes.")
-            disk.require(len(block))
             target.write(block)  # a local file of the page cache: a hop to a thread would cost more
 
 

@@ -23,6 +23,7 @@ from app.storage import lookup
 from app.storage.blobs import Blobs, Staged
 from app.storage.columns import new_id, now
 from app.storage.disk import Disk
+from app.storage.scope import across
 from app.storage.tables import Dataset, Job
 from app.validation import invalid
 
@@ -91,7 +92,9 @@ class Uploads:
         """Delete what was stored ahead of a dataset that there will not be, unless another has the same."""
         with self._blobs.database.writing() as session:
             self._blobs.discard(session, content)
-            if session.scalar(sa.select(Dataset.id).where(Dataset.sha256 == sha256).limit(1)) is None:
+            with across(session):
+                named = session.scalar(sa.select(Dataset.id).where(Dataset.sha256 == sha256).limit(1))
+            if named is None:
                 cached_table(self._cache, sha256).unlink(missing_ok=True)
 
     def _store(
@@ -208,7 +211,8 @@ def _in_use(count: int, whose: str = "") -> str:
 def _unfinished(session: Session, dataset: Dataset, *which: sa.ColumnElement[bool]) -> int:
     """How many jobs, of every project unless ``which`` says more, may still read the dataset."""
     using = sa.select(sa.func.count()).where(Job.dataset_id == dataset.id, Job.status.not_in(FINISHED))
-    return session.scalar(using.where(*which)) or 0
+    with across(session):
+        return session.scalar(using.where(*which)) or 0
 
 
 def answer(principal: Principal, dataset: Dataset) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from app.dependencies import principal_of, state_of
 from app.documentation import pages
 from app.keys import cookies
 from app.keys import service as keys
+from app.storage.scope import whole_server
 
 _KEPT = {"Cache-Control": "private, max-age=86400"}
 _ASSETS = pages.assets()
@@ -25,7 +26,8 @@ async def _signed_in(request: Request) -> Response:
     state, key_id = state_of(request), principal_of(request).key_id
 
     def make() -> str:
-        with state.database.reading() as session:
+        # An administrator's key is of another project than the one that it acts in.
+        with whole_server(), state.database.reading() as session:
             key, _ = keys.get(session, key_id)
             return cookies.make(key.id, key.secret_sha256)
 

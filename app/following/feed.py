@@ -1,10 +1,14 @@
-"""The one reader of all jobs that are followed: it asks the database once per change for everybody."""
+"""The one reader of all jobs that are followed: it asks the database once per change for everybody.
+
+It reads jobs of every project, and only those that somebody who follows them has found in his own.
+"""
 
 import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -15,6 +19,7 @@ from app.keys.service import Authenticator
 from app.storage.changes import Watch
 from app.storage.database import Database
 from app.storage.declaring import core
+from app.storage.scope import whole_server
 from app.storage.tables import Job
 
 log = logging.getLogger(__name__)
@@ -96,9 +101,9 @@ class Feed:
         follower = Follower(channel, key_id, wants_events)
         channel.followers.add(follower)
         if self._reading is None or self._reading.done():
-            self._reading = loop.create_task(self._read_on())
+            self._reading = loop.create_task(self._read_on(), context=Context())  # for everybody
         if self._beating is None or self._beating.done():
-            self._beating = loop.create_task(self._beat())
+            self._beating = loop.create_task(self._beat(), context=Context())
         try:
             yield follower
         finally:
@@ -136,7 +141,7 @@ class Feed:
         return found
 
     def _read(self, job_id: str, after: int, limit: int) -> list[Frame]:
-        with self._database.reading() as session:
+        with whole_server(), self._database.reading() as session:
             return [frame(each) for each in events.after(session, job_id, after, limit)]
 
     async def _read_on(self) -> None:
@@ -157,7 +162,7 @@ class Feed:
 
     def _look(self, asked: list[Asked]) -> list[Seen]:
         found = []
-        with self._database.reading() as session:
+        with whole_server(), self._database.reading() as session:
             jobs = {row.id: row for row in session.execute(LOOK, {"jobs": [each.job_id for each in asked]})}
             for each in asked:
                 row = jobs.get(each.job_id)

@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
+from contextvars import Context
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,12 +21,14 @@ from app.storage import lookup
 from app.storage.changes import Watch
 from app.storage.database import Database
 from app.storage.declaring import core
+from app.storage.scope import within
 from app.storage.tables import Job
 
 _jobs = core(Job)
 VERSIONS = sa.select(
     _jobs.c.id, sa.literal_column("jobs.xmin::text || jobs.ctid::text", sa.Text).label("version")
 ).where(
+    _jobs.c.project_id == sa.bindparam("project"),
     _jobs.c.id.in_(sa.bindparam("jobs", expanding=True)),
     _jobs.c.status != State.QUEUED,  # its place in the line depends on the others
 )
@@ -85,7 +88,7 @@ class Records:
         asking: asyncio.Future[Record] = loop.create_future()
         self._asking.setdefault(key, []).append(asking)
         if self._reading is None or self._reading.done():
-            self._reading = loop.create_task(self._read_on())
+            self._reading = loop.create_task(self._read_on(), context=Context())  # for everybody
         return await asking
 
     async def _read_on(self) -> None:
@@ -115,8 +118,16 @@ class Records:
 
     def _read(self, keys: Mapping[Key, Record | None], mark: Mark | None) -> dict[Key, Record | Exception]:
         found: dict[Key, Record | Exception] = {}
+        by_project = groupby(sorted(keys), key=lambda key: key[0])
+        for project_id, theirs in by_project:
+            with within(project_id):
+                found |= self._read_of({key: keys[key] for key in theirs}, mark)
+        return found
+
+    def _read_of(self, keys: Mapping[Key, Record | None], mark: Mark | None) -> dict[Key, Record | Exception]:
+        found: dict[Key, Record | Exception] = {}
         with self._database.reading() as session:
-            rows = self._rows(session, [job_id for _, job_id in keys])
+            rows = self._rows(session, keys)
             for key, known in keys.items():
                 project_id, job_id = key
                 row = rows.get(job_id)
@@ -136,11 +147,13 @@ class Records:
                 found[key] = Record(job.status, job.event_count, body, etag, mark, row)
         return found
 
-    def _rows(self, session: Session, job_ids: Sequence[str]) -> dict[str, str]:
+    def _rows(self, session: Session, keys: Collection[Key]) -> dict[str, str]:
         """By id the version of each job's row on Postgres, where the answer depends on no other row."""
         if self._database.is_sqlite:
             return {}
-        return {each.id: each.version for each in session.execute(VERSIONS, {"jobs": job_ids})}
+        (project_id,) = {each[0] for each in keys}
+        asked = {"project": project_id, "jobs": [job_id for _, job_id in keys]}
+        return {each.id: each.version for each in session.execute(VERSIONS, asked)}
 
     def _keep(self, read: dict[Key, Record | Exception]) -> None:
         for key, record in read.items():

@@ -31,9 +31,9 @@ KEPT = _all(_contents, _blobs.c.size, _snapshots.c.job_id == _jobs.c.id) + _all(
 """For an UPDATE of the job: the bytes of the snapshots that it has, and of the parameters it started from."""
 
 COUNTED = sa.select(
-    *(_jobs.c.project_id, _jobs.c.created_at, _jobs.c.multiply_adds),
-    _jobs.c.training["epochs"].as_integer().label("epochs"),
-).where(_jobs.c.id == sa.bindparam("job"))
+    *(Job.project_id, Job.created_at, Job.multiply_adds),
+    Job.training["epochs"].as_integer().label("epochs"),
+).where(Job.id == sa.bindparam("job"))
 
 
 class Charge(NamedTuple):

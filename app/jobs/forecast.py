@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from app.jobs import workers
 from app.jobs.states import HELD, State
 from app.storage.columns import clock
+from app.storage.scope import across
 from app.storage.tables import Epoch, Job
 
 LAST_EPOCHS = 100
@@ -52,11 +53,12 @@ def _left(session: Session, job: Job) -> timedelta | None:
 
 def _begin(session: Session, place: int) -> datetime | None:
     """When enough of the running jobs have ended for the one at this place; None if a worker is free now."""
-    running = session.scalars(
-        sa.select(Job).where(Job.status.in_(HELD), Job.lease_until >= clock()).limit(MOST_RUNNING + 1)
-    ).all()
-    behind = place - max(0, workers.slots(session) - len(running))
-    if behind <= 0 or len(running) > MOST_RUNNING:
-        return None
-    known: list[datetime] = [end for each in running if (end := _end_of_running(session, each)) is not None]
+    held = sa.select(Job).where(Job.status.in_(HELD), Job.lease_until >= clock()).limit(MOST_RUNNING + 1)
+    with across(session):  # it waits for those of other projects, too
+        running = session.scalars(held).all()
+        behind = place - max(0, workers.slots(session) - len(running))
+        if behind <= 0 or len(running) > MOST_RUNNING:
+            return None
+        ends = [_end_of_running(session, each) for each in running]
+    known = [end for end in ends if end is not None]
     return sorted(known)[behind - 1] if behind <= len(known) else None

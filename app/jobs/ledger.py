@@ -152,8 +152,8 @@ def verify(session: Session, job_id: str) -> int | None:
 
 def drop(session: Session, blobs: Blobs, job_id: str) -> None:
     """Delete every snapshot of a job; of very many contents a `Sweep` takes most."""
-    of_job = _snapshots.c.job_id == job_id
-    held = sa.select(_snapshots.c.content).where(of_job, _snapshots.c.content.is_not(None)).limit(AT_ONCE)
-    contents = session.scalars(held).all()
-    session.execute(sa.delete(_snapshots).where(of_job))
+    of_job = Snapshot.job_id == job_id
+    held = sa.select(Snapshot.content).where(of_job, Snapshot.content.is_not(None)).limit(AT_ONCE)
+    contents = [each for each in session.scalars(held) if each is not None]
+    session.execute(sa.delete(Snapshot).where(of_job), execution_options={"synchronize_session": False})
     blobs.release(session, *contents)

@@ -9,6 +9,7 @@ from app.projects import quotas
 from app.projects.quotas import Quotas
 from app.storage.columns import clock
 from app.storage.declaring import core
+from app.storage.scope import across
 from app.storage.tables import Job, Project
 
 NO_LIMIT = 2**62
@@ -124,12 +125,13 @@ def position(session: Session, job: Job, max_running: int | None) -> int | None:
         "max_running": room_by_default(max_running),
         "enough": FARTHEST,
     }
-    n, above, older, _, _ = session.execute(OWN, values).one()
-    place: int = 1 + above + older
-    if place < FARTHEST:
-        turn = n + above + older  # the jobs that its project runs when it is the next of it
-        for n, above, older, alike, room in session.execute(OTHERS, values | {"enough": turn + 1}):
-            earlier = turn - n - above  # those of the same priority that are claimed with fewer running
-            among = 0 if earlier < 0 else min(alike, earlier) + (1 if older > earlier else 0)
-            place += min(room, above + among)
+    with across(session):  # everybody waits in one line
+        n, above, older, _, _ = session.execute(OWN, values).one()
+        place: int = 1 + above + older
+        if place < FARTHEST:
+            turn = n + above + older  # the jobs that its project runs when it is the next of it
+            for n, above, older, alike, room in session.execute(OTHERS, values | {"enough": turn + 1}):
+                earlier = turn - n - above  # those of the same priority that are claimed with fewer running
+                among = 0 if earlier < 0 else min(alike, earlier) + (1 if older > earlier else 0)
+                place += min(room, above + among)
     return min(place, FARTHEST)

@@ -11,6 +11,7 @@ from app.jobs.states import HELD, State, require, require_unfinished
 from app.keys.service import Principal
 from app.storage import lookup
 from app.storage.blobs import Blobs
+from app.storage.scope import across
 from app.storage.tables import Dataset, Epoch, Event, Job
 
 PHASES: dict[str, str] = {
@@ -32,6 +33,8 @@ def prioritize(job: Job, priority: int) -> None:
 
 
 ROWS_AT_ONCE = 100_000
+UNSEEN = {"synchronize_session": False}
+"""Nothing of them is loaded: what is deleted need not be told."""
 
 
 def delete(session: Session, blobs: Blobs, principal: Principal, job_id: str) -> None:
@@ -46,11 +49,11 @@ def delete(session: Session, blobs: Blobs, principal: Principal, job_id: str) ->
     ):
         for first in range(1, count + 1, ROWS_AT_ONCE):  # each statement within the time that one has
             part = number.between(first, first + ROWS_AT_ONCE - 1)
-            session.execute(sa.delete(table).where(table.job_id == job.id, part))
+            session.execute(sa.delete(table).where(table.job_id == job.id, part), execution_options=UNSEEN)
     used = sa.or_(Dataset.last_used_at.is_(None), Dataset.last_used_at < job.finished_at)
-    session.execute(
-        sa.update(Dataset).where(Dataset.id == job.dataset_id, used).values(last_used_at=job.finished_at)
-    )
+    trained_on = sa.update(Dataset).where(Dataset.id == job.dataset_id, used)
+    with across(session):  # it may be another project's, which shares it
+        session.execute(trained_on.values(last_used_at=job.finished_at), execution_options=UNSEEN)
     session.execute(sa.delete(Job).where(Job.id == job.id))
     if initial is not None:
         blobs.release(session, initial)

@@ -24,6 +24,7 @@ from app.keys.uses import Uses
 from app.storage.columns import new_id, now
 from app.storage.database import Database
 from app.storage.paging import Window
+from app.storage.scope import whole_server
 from app.storage.tables import Key, Project
 
 ROLES = ("predict", "read", "write", "admin")
@@ -204,7 +205,7 @@ class Authenticator:
         wait = self._failures.wait(address)
         if wait and secret not in self._known_digests():
             raise TooManyFailures(retry_after=wait)
-        with self._database.reading() as session:
+        with whole_server(), self._database.reading() as session:
             key = session.scalar(sa.select(Key).where(Key.secret_sha256 == secret, is_standing()))
             if key is None:
                 self._failures.count(address)
@@ -228,7 +229,7 @@ class Authenticator:
     def reader(self, cookie: str) -> Principal | None:
         """Who reads the documentation by this cookie; None when it, or its key, is no good any more."""
         key_id = cookies.key_of(cookie)
-        with self._database.reading() as session:
+        with whole_server(), self._database.reading() as session:
             key = session.scalar(sa.select(Key).where(Key.id == key_id, is_standing()))
         if key is None or not cookies.is_of(cookie, key.secret_sha256):
             return None
@@ -236,14 +237,14 @@ class Authenticator:
 
     def standing(self, key_ids: Collection[str]) -> set[str]:
         """Those of the keys that are neither expired nor revoked now."""
-        with self._database.reading() as session:
+        with whole_server(), self._database.reading() as session:
             return set(session.scalars(sa.select(Key.id).where(Key.id.in_(key_ids), is_standing())))
 
     def _known_digests(self) -> frozenset[str]:
         """Of all keys, as of the last second: however many wrong ones come, the database is asked once."""
         with self._reading_known:
             if self._known[0] < time.monotonic():
-                with self._database.reading() as session:
+                with whole_server(), self._database.reading() as session:
                     found = frozenset(session.scalars(sa.select(Key.secret_sha256).where(is_standing())))
                 self._known = (time.monotonic() + FRESH_SECONDS, found)
             return self._known[1]

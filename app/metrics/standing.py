@@ -12,6 +12,7 @@ from app.jobs.workers import SILENT_SECONDS
 from app.storage.columns import clock, now
 from app.storage.database import Database
 from app.storage.declaring import core
+from app.storage.scope import whole_server
 from app.storage.service_tables import Webhook, WebhookCursor, Worker
 from app.storage.tables import Event, Job
 
@@ -77,7 +78,7 @@ class Standing(NamedTuple):
 
 def look(database: Database, max_running: int | None) -> Standing:
     """All of it, in one view of the database. Raises SQLAlchemyError when that is away."""
-    with database.reading() as session:
+    with whole_server(), database.reading() as session:
         jobs = session.execute(COUNTS).one()._asdict()
         since = session.scalar(OLDEST, {"max_running": room_by_default(max_running)})
         waiting, failing = session.execute(WAITING).one()

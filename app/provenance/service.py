@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from app.jobs.history import RECOMPUTED
 from app.jobs.states import TERMINAL
 from app.storage.columns import to_json
-from app.storage.declaring import core
 from app.storage.tables import Blob, Epoch, Job, Model, Snapshot
 
 ROWS_AT_ONCE = 10_000
@@ -82,12 +81,11 @@ def history_sha256(session: Session, job: Job) -> str:
     They are hashed as one list of objects in JSON: compact, names sorted, numbers as short as they can be
     read back.
     """
-    table = core(Epoch)
-    columns = [table.c[name] for name in ("epoch", *RECOMPUTED)]
+    columns = [getattr(Epoch, name) for name in ("epoch", *RECOMPUTED)]
     digest, separator = hashlib.sha256(b"["), ""
     for first in range(1, job.epochs_completed + 1, ROWS_AT_ONCE):
-        part = table.c.epoch.between(first, first + ROWS_AT_ONCE - 1)
-        rows = sa.select(*columns).where(table.c.job_id == job.id, part).order_by(table.c.epoch)
+        part = Epoch.epoch.between(first, first + ROWS_AT_ONCE - 1)
+        rows = sa.select(*columns).where(Epoch.job_id == job.id, part).order_by(Epoch.epoch)
         found = [dict(row) for row in session.execute(rows).mappings()]
         digest.update(f"{separator}{to_json(found, sort_keys=True)[1:-1]}".encode())
         separator = ","

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from app.errors import Unavailable
 from app.storage.database import Database
 from app.storage.declaring import core
+from app.storage.scope import across
 from app.storage.tables import Blob, BlobChunk, Dataset, Job, Model, Snapshot
 from app.storage.view import deleting
 
@@ -147,7 +148,8 @@ class Blobs:
         """
         some = sha256[:AT_ONCE]
         self.lock(session, some)
-        gone = session.execute(RELEASE, {"these": some}).all() if some else []
+        with across(session):  # another project may have the same bytes
+            gone = session.execute(RELEASE, {"these": some}).all() if some else []
         if not self.database.is_sqlite:
             for row in gone:
                 if row.size > IN_ROW:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from contextvars import Context
 from typing import Any
 
 from app.storage.database import Database
@@ -116,7 +117,7 @@ class Watch:
             return
         self._waiting += 1
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
+            self._looking = asyncio.create_task(self._look(), context=Context())
         try:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), seconds)

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from app.storage import scope
 from app.storage.columns import to_json
 from app.storage.disk import is_full
 from app.storage.hostclock import host_clock
@@ -78,6 +79,9 @@ class Database:
     On Postgres a statement that takes longer than ``patience`` seconds fails (None: it may take any time),
     and a transaction that does nothing for ``idle_seconds`` is ended. ``losses`` counts lost connections,
     ``failures`` transactions that failed: of a ``full`` disk, a database that was ``away``, or ``other``.
+
+    A process that ``serves_requests`` opens no session without saying whose rows it is about: see `scope`.
+    ``walled_role`` is what such sessions become, where `wall` stands.
     """
 
     def __init__(
@@ -94,6 +98,8 @@ class Database:
         self.losses = 0
         self.failures = Counter[str]()
         self._counting = threading.Lock()
+        self.serves_requests = False
+        self.walled_role: str | None = None
         self._turns: Turns | None = None
         self._turn: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
         self._watching: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
@@ -186,23 +192,21 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
         """For reading; rolled back at the end. One view on SQLite, each statement's own on Postgres."""
-        with self._failing(), self._watching(), Session(self.engine, expire_on_commit=False) as session:
+        with self._failing(), self._watching(), self._session(self.engine) as session:
             yield session
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:
         """One transaction: committed when the block ends, rolled back when it raises."""
-        with (
-            self._failing(),
-            self._watching(),
-            self._turn(),
-            Session(self._writer, expire_on_commit=False) as session,
-        ):
+        with self._failing(), self._watching(), self._turn(), self._session(self._writer) as session:
             with session.begin():
                 yield session
             announced = session.info.get("announced")
         if announced:
             self.nudge()
+
+    def _session(self, engine: sa.Engine) -> Session:
+        return scope.session(engine, must_be_bound=self.serves_requests, role=self.walled_role)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
@@ -239,14 +243,14 @@ class Database:
     def claim_lock(self, session: Session) -> None:
         """Let one transaction at a time go on (SQLite's writer lock does so by itself)."""
         if not self.is_sqlite:
-            session.execute(sa.text("SELECT pg_advisory_xact_lock(7411)"))
+            session.execute(sa.select(sa.func.pg_advisory_xact_lock(7411)))
 
     def announce(self, session: Session) -> None:
         """Tell every listener, when this transaction commits, that something it waits for has changed."""
         if self.is_sqlite:
             session.info["announced"] = True
         else:
-            session.execute(sa.text(f"NOTIFY {CHANNEL}"))
+            session.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))
 
     def shrink(self) -> None:
         """Give the disk back what deletions have left free in SQLite's file, in transactions of a few MiB."""

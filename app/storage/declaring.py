@@ -47,7 +47,40 @@ def of_parent(table: str) -> Mapped[str]:
     return mapped_column(sa.ForeignKey(f"{table}.id", ondelete="CASCADE"), primary_key=True)
 
 
-class Owned:
+class Walled:
+    """Rows that belong to a project: a session of another project must not see them (see `scope`)."""
+
+    owner_column: ClassVar[str | None] = "project_id"
+    """Of the table, where a bare statement can compare it."""
+
+    @classmethod
+    def of_project(cls, project_id: Any) -> sa.ColumnElement[bool]:
+        """The condition on a row that the project may write."""
+        column = getattr(
+            cls, cls.owner_column or "", sa.literal("")
+        )  # SQLAlchemy asks this class itself, too
+        condition: sa.ColumnElement[bool] = column == project_id
+        return condition
+
+    @classmethod
+    def seen_by(cls, project_id: Any) -> sa.ColumnElement[bool]:
+        """The condition on a row that the project may read."""
+        return cls.of_project(project_id)
+
+
+class OfJob(Walled):
+    """Rows that go with a job, and belong to its project."""
+
+    owner_column = None
+
+    @classmethod
+    def of_project(cls, project_id: Any) -> sa.ColumnElement[bool]:
+        job = Table.metadata.tables["jobs"].alias("job_of_row")
+        mine = job.c.id == cls.job_id  # type: ignore[attr-defined]
+        return sa.exists().where(mine, job.c.project_id == project_id)
+
+
+class Owned(Walled):
     """What a project's own objects have in common; ``labels`` are their ``metadata``."""
 
     id: Mapped[str] = mapped_column(primary_key=True)

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from alembic import command
-from app.storage import view
+from app.storage import view, wall
 from app.storage.database import Database
 
 MIGRATION_LOCK = 7412
@@ -92,9 +92,16 @@ def _require_known(there: str | None) -> None:
 def upgrade(database: Database, revision: str = "head", *, keep_copy: bool = True) -> None:
     """Apply what is missing in one transaction; before that, keep a copy of a SQLite file with data.
 
-    Of several processes one does it, the others wait. Raises WrongSchema where it is newer than this code.
+    Of several processes one does it, the others wait. With the newest schema comes the second wall, as far as
+    this user may build it. Raises WrongSchema where the database is newer than this code.
     """
     wanted = head() if revision == "head" else revision
+    _upgrade(database, revision, wanted, keep_copy)
+    if wanted == head():
+        wall.build(database)
+
+
+def _upgrade(database: Database, revision: str, wanted: str | None, keep_copy: bool) -> None:
     if current(database) == wanted:
         return
     with _alone(database):

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.storage.declaring import Owned, Table, of_parent
+from app.storage.declaring import OfJob, Owned, Table, Walled, of_parent
 
 
 class Worker(Table):
@@ -26,7 +26,7 @@ class Worker(Table):
     seen_at: Mapped[float]
 
 
-class IdempotencyKey(Table):
+class IdempotencyKey(Walled, Table):
     """The first answer to a creating request, written with what it created; ``kept_until`` is on the
     database's clock. No foreign key: it would lock the project before those who count its jobs do."""
 
@@ -55,7 +55,7 @@ class Webhook(Owned, Table):
     disabled_because: Mapped[str | None]
 
 
-class WebhookCursor(Table):
+class WebhookCursor(OfJob, Table):
     """How far a webhook has read a job's log, and when it tries again; on the database's clock."""
 
     __tablename__ = "webhook_cursors"
@@ -68,7 +68,7 @@ class WebhookCursor(Table):
     last_error: Mapped[str | None]
 
 
-class Usage(Table):
+class Usage(Walled, Table):
     """What a project has asked for on one day (UTC), for the limits that count by the day."""
 
     __tablename__ = "usage"
@@ -78,7 +78,7 @@ class Usage(Table):
     multiply_adds: Mapped[int]
 
 
-class AuditEntry(Table):
+class AuditEntry(Walled, Table):
     """Who did what to which object; each entry is chained to the one before of its project by SHA-256.
 
     The database refuses to change or delete one. No foreign key: it would lock the project behind those who
@@ -101,7 +101,7 @@ class AuditEntry(Table):
     chain_sha256: Mapped[str]
 
 
-class AuditHead(Table):
+class AuditHead(Walled, Table):
     """How many entries a project has, and the hash of the last: one that is cut off is missed."""
 
     __tablename__ = "audit_heads"

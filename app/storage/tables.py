@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.storage.columns import BYTEWISE
-from app.storage.declaring import Owned, Table, blob_reference, of_parent, project_reference
+from app.storage.declaring import OfJob, Owned, Table, Walled, blob_reference, of_parent, project_reference
 from app.storage.service_tables import AuditEntry as AuditEntry
 from app.storage.service_tables import AuditHead as AuditHead
 from app.storage.service_tables import IdempotencyKey as IdempotencyKey
@@ -20,8 +20,9 @@ from app.storage.service_tables import WebhookCursor as WebhookCursor
 from app.storage.service_tables import Worker as Worker
 
 
-class Project(Table):
+class Project(Walled, Table):
     __tablename__ = "projects"
+    owner_column = "id"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
@@ -34,7 +35,7 @@ class Project(Table):
     max_requests_per_minute: Mapped[int | None]
 
 
-class Key(Table):
+class Key(Walled, Table):
     """An API key; only the SHA-256 of its secret is kept."""
 
     __tablename__ = "keys"
@@ -92,6 +93,10 @@ class Dataset(Owned, Table):
     content: Mapped[str] = blob_reference()
     shared: Mapped[bool] = mapped_column(default=False)
     last_used_at: Mapped[datetime | None]
+
+    @classmethod
+    def seen_by(cls, project_id: Any) -> sa.ColumnElement[bool]:
+        return sa.or_(cls.project_id == project_id, cls.shared)
 
 
 class Architecture(Owned, Table):
@@ -160,7 +165,7 @@ class Job(Owned, Table):
     model_id: Mapped[str | None]
 
 
-class Epoch(Table):
+class Epoch(OfJob, Table):
     """One row of history. A cost that is not finite is NULL, and ``diverged`` says why."""
 
     __tablename__ = "epochs"
@@ -178,7 +183,7 @@ class Epoch(Table):
     diverged: Mapped[bool]
 
 
-class Snapshot(Table):
+class Snapshot(OfJob, Table):
     """A state of a job; it goes on from that with the highest number. The row of a pruned one stays, for the
     chain of hashes, without its content."""
 
@@ -195,7 +200,7 @@ class Snapshot(Table):
     created_at: Mapped[datetime]
 
 
-class Event(Table):
+class Event(OfJob, Table):
     """One line of a job's log; ``seq`` counts 1, 2, … within the job, without gaps."""
 
     __tablename__ = "events"
@@ -234,7 +239,7 @@ class Model(Owned, Table):
     metrics: Mapped[dict[str, Any]]
 
 
-class Alias(Table):
+class Alias(Walled, Table):
     """A name that stands for a model of the same project."""
 
     __tablename__ = "aliases"

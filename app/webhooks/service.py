@@ -17,6 +17,9 @@ from app.webhooks import addresses, signing
 from app.webhooks.schemas import WebhookChange, WebhookCreate
 
 MOST = 20
+UNSEEN = {"synchronize_session": False}
+"""No cursor is loaded: what becomes of them need not be told."""
+
 BY_CLIENT = "A client has stopped it."
 
 
@@ -71,9 +74,8 @@ def change(
     if asked.enabled is not None:
         webhook.disabled_because = None if asked.enabled else webhook.disabled_because or BY_CLIENT
         at_once = {"attempts": 0, "next_attempt_at": 0.0}
-        session.execute(
-            sa.update(WebhookCursor).where(WebhookCursor.webhook_id == webhook.id).values(at_once)
-        )
+        cursors = sa.update(WebhookCursor).where(WebhookCursor.webhook_id == webhook.id).values(at_once)
+        session.execute(cursors, execution_options=UNSEEN)
     return webhook
 
 
@@ -96,7 +98,8 @@ def _check(settings: Settings, url: str, types: list[str]) -> None:
 def delete(session: Session, principal: Principal, webhook_id: str) -> None:
     """Delete it; what it has not sent yet is not sent any more."""
     webhook = get(session, principal, webhook_id, lock=True)
-    session.execute(sa.delete(WebhookCursor).where(WebhookCursor.webhook_id == webhook.id))
+    cursors = sa.delete(WebhookCursor).where(WebhookCursor.webhook_id == webhook.id)
+    session.execute(cursors, execution_options=UNSEEN)
     session.delete(webhook)
 
 

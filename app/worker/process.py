@@ -13,6 +13,7 @@ from app.jobs import queue
 from app.keeper import Keeper
 from app.storage.columns import new_id
 from app.storage.database import Database
+from app.storage.scope import whole_server
 from app.worker.pinning import ONE_BLAS_THREAD
 from app.worker.surroundings import Surroundings
 
@@ -74,5 +75,6 @@ class EmbeddedWorker(Keeper):
         return {"args": command(self._id, EMBEDDED), "env": environment(self._surroundings)}
 
     def _free(self) -> None:
-        with contextlib.suppress(Exception):  # the database may be away: leases run out by themselves
+        # The database may be away: leases run out by themselves.
+        with contextlib.suppress(Exception), whole_server():
             queue.free(self._database, self._id, crashed=True)

@@ -1,5 +1,7 @@
 """What a server does whose disk is full."""
 
+import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,3 +90,41 @@ def test_an_upload_that_does_not_fit_leaves_nothing(small_server: Server, place:
         assert free(place) > RESERVE - 2 * MIB
     finally:
         (place / "filler").unlink()
+
+
+def test_a_form_is_kept_on_the_disk_whose_reserve_is_kept(small_server: Server, place: Path) -> None:
+    client = small_server.client()
+    api = small_server.processes().api.pid
+    fill(place, leave=RESERVE + 6 * MIB)
+    until(lambda: (small_server.data_dir / "ballast").exists())
+    spooled: list[str] = []
+
+    def form() -> Iterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\na,b\n'
+        for number in range(12):
+            yield b"1.25,2.5\n" * (MIB // 9)
+            if number == 2:
+                until(lambda: bool(_unnamed(api)))
+                spooled.extend(_unnamed(api))
+        yield b"\r\n--b--\r\n"
+
+    try:
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        problem = refused(client.post("/v1/datasets", content=form(), headers=headers))
+        assert problem["free_bytes"] > RESERVE - MIB
+        assert {Path(name).parent for name in spooled} == {small_server.data_dir / "incoming"}
+        until(lambda: not _unnamed(api))
+        assert free(place) > RESERVE + 5 * MIB
+    finally:
+        (place / "filler").unlink()
+
+
+def _unnamed(pid: int) -> list[str]:
+    """The files without a name that a process has open: the temporary ones."""
+    found = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            name = os.readlink(descriptor)
+            if name.endswith(" (deleted)") and not name.startswith(("/memfd:", "/dev/")):
+                found.append(name)
+    return found

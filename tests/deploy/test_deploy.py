@@ -79,6 +79,17 @@ def test_containers_may_do_little(compose: dict[str, Any]) -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
+def test_images_and_packages_are_those_of_one_day(compose: dict[str, Any]) -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    images = re.findall(r"^(?:ARG PYTHON=|FROM )(\S+)", text, re.MULTILINE)
+    assert [each for each in images if each != "${PYTHON}"] == images[:1]
+    full = re.compile(r"python:3\.\d+\.\d+-slim-\w+|postgres:\d+\.\d+-\w+|\S+@sha256:[0-9a-f]{64}")
+    assert full.fullmatch(images[0])
+    assert full.fullmatch(compose["services"]["postgres"]["image"])
+    installs = re.findall(r"pip install (.*)$", text, re.MULTILINE)
+    assert all("--require-hashes" in each or "--no-index" in each for each in installs)
+
+
 def environment(compose: dict[str, Any], service: str, url: str) -> dict[str, str]:
     """What a container has: the image's, and the service's with the values of a file .env."""
     values = {"POSTGRES_PASSWORD": "secret", "CHAINRULE_ADMIN_KEY": KEY}

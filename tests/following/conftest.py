@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from app import logs
 from app.following.service import Following
 from app.keys.service import Authenticator
 from app.settings import Settings
@@ -19,12 +20,14 @@ class Counted(Following):
 
     def __init__(self, database: Database, watch: Watch, settings: Settings) -> None:
         self.ran: list[str] = []
+        self.known: dict[str, dict[str, Any]] = {}
         self.gate = asyncio.Event()
         self.gate.set()
         super().__init__(database, watch, Authenticator(database), settings)
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         self.ran.append(function.__name__)
+        self.known[function.__name__] = dict(logs.KNOWN.get())  # what a log line would say
         found = await super()._run(function, *arguments)
         await self.gate.wait()  # what was read is passed on when the test wants it
         return found

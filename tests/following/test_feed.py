@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app import logs
 from app.following import channels, feed
 from app.following.channels import Channel, Frame, Seen
 from app.following.stream import END, PING, RETRY, EventStream
@@ -16,6 +17,7 @@ from app.jobs.events import Entry
 from app.keys import service as keys
 from app.keys.service import Principal
 from app.storage.blobs import Blobs
+from app.storage.columns import now
 from app.storage.database import Database
 from app.storage.tables import Job
 from tests.following.conftest import Counted, Play, until
@@ -72,6 +74,25 @@ class Client:
 
     async def has(self, count: int) -> None:
         await until(lambda: len(self.seen) >= count)
+
+
+def test_what_reads_for_everybody_logs_for_no_request(
+    database: Database, play: Play, reader: Principal
+) -> None:
+    async def scene(following: Counted) -> None:
+        logs.KNOWN.set({"request_id": "of the first"})
+        await following.records.get(reader, job_id)
+        client = Client(following, reader, job_id)
+        await client.has(1)
+        await until(lambda: "standing" in following.known)
+        assert {name: following.known[name] for name in ("_read", "_look", "standing")} == {
+            "_read": {},
+            "_look": {},
+            "standing": {},
+        }
+
+    job_id = add_job(database)
+    play(scene)
 
 
 def test_a_hundred_streams_cost_one_read_per_change(
@@ -178,7 +199,8 @@ def test_a_stream_ends_when_its_job_is_deleted(
         client = Client(following, reader, job_id, after=10)  # beyond what there is: nothing comes
         await until(lambda: client.received)
         with database.writing() as session:
-            session.execute(sa.update(Job).where(Job.id == job_id).values(status="cancelled", event_count=20))
+            ended = {"status": "cancelled", "event_count": 20, "finished_at": now()}
+            session.execute(sa.update(Job).where(Job.id == job_id).values(ended))
             service.delete(session, blobs, owner, job_id)
         await client.task
         assert client.seen == []

@@ -1,0 +1,1 @@
+"""What we did not write: known holes in it, and its licences. ``make audit`` runs it."""
