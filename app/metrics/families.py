@@ -95,7 +95,7 @@ _FAMILIES = (
         "Bytes of large blobs: with SQLite those of the files beside it, as of the last ten minutes; "
         "with Postgres a part of database_bytes.",
     ),
-    _database("jobs", "gauge", "Jobs that have not ended, by status; each counted up to 100,000.", "status"),
+    _database("jobs", "gauge", "Jobs that have not ended, by status; each counted up to 10,000.", "status"),
     _database(
         "queue_oldest_seconds",
         "gauge",
@@ -124,7 +124,7 @@ _FAMILIES = (
     _database(
         "webhooks_waiting",
         "gauge",
-        "Jobs with events that a webhook has not had, among the first 10,000 looked at.",
+        "Jobs with events that a webhook has not had, among the first 2,000 looked at.",
     ),
     _database("webhooks_failing", "gauge", "Those of them whose last attempt has failed."),
 )

@@ -16,10 +16,10 @@ from app.storage.scope import whole_server
 from app.storage.service_tables import Webhook, WebhookCursor, Worker
 from app.storage.tables import Event, Job
 
-MOST_JOBS = 100_000
+MOST_JOBS = 10_000
 """Jobs of a state are counted up to here, so that counting stays cheap."""
 
-MOST_CURSORS = 10_000
+MOST_CURSORS = 2_000
 """Among so many places where webhooks stand we look for those that have something to send."""
 
 MOST_WORKERS = 1_000

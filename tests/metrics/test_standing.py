@@ -13,7 +13,7 @@ from app.metrics import standing
 from app.metrics.standing import Standing
 from app.storage.columns import clock, now
 from app.storage.database import Database
-from app.storage.tables import Event, Job, Project, Webhook, WebhookCursor, Worker
+from app.storage.tables import Event, Project, Webhook, WebhookCursor, Worker
 from tests.support.rows import add_job, add_jobs, principal
 
 JOBS = int(os.environ.get("CHAINRULE_TEST_JOBS", "100000"))
@@ -108,10 +108,7 @@ def test_what_webhooks_have_to_send(database: Database) -> None:
 @pytest.mark.slow
 def test_a_look_is_cheap_with_many_jobs(database: Database) -> None:
     for state in ("queued", "succeeded"):
-        jobs = add_jobs(database, JOBS, state)
-        with database.writing() as session:
-            owner = principal(database, state).project_id
-            session.execute(sa.update(Job).where(Job.project_id == owner).values(status=state))
+        jobs = add_jobs(database, JOBS, state, status=state)
     add_webhook(database, "whk_a")
     add_cursors(database, "whk_a", jobs[:CURSORS])
     for number in range(20):

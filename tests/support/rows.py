@@ -49,6 +49,10 @@ ARCHITECTURE: dict[str, Any] = {
 }
 
 
+AT_ONCE = 5000
+"""Rows that a statement writes within the time that it has."""
+
+
 @contextlib.contextmanager
 def another_process(database: Database) -> Iterator[Database]:
     """The same database as another process has it: with connections and locks of its own."""
@@ -98,14 +102,16 @@ def add_job(database: Database, project: str = "default", **values: Any) -> str:
     return job_id
 
 
-def add_jobs(database: Database, number: int, project: str) -> list[str]:
-    """As many queued jobs of one project; only the first has an event."""
-    first = add_job(database, project)
+def add_jobs(database: Database, number: int, project: str, **values: Any) -> list[str]:
+    """As many jobs of one project; only the first has an event."""
+    first = add_job(database, project, **values)
     with database.writing() as session:
         job = session.get_one(Job, first)
         row = {each.key: getattr(job, each.key) for each in sa.inspect(Job).column_attrs}
-        ids = [f"{first}{index:05}" for index in range(number - 1)]
-        session.execute(sa.insert(Job), [{**row, "id": each} for each in ids])
+    ids = [f"{first}{index:06}" for index in range(number - 1)]
+    for start in range(0, len(ids), AT_ONCE):
+        with database.writing() as session:
+            session.execute(sa.insert(Job), [{**row, "id": each} for each in ids[start : start + AT_ONCE]])
     return [first, *ids]
 
 
