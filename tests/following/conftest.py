@@ -25,6 +25,10 @@ class Counted(Following):
         self.gate.set()
         super().__init__(database, watch, Authenticator(database), settings)
 
+    def wait(self) -> None:
+        """Until nobody reads any more: a connection that comes back to a closed pool is never closed."""
+        self._threads.shutdown()
+
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         self.ran.append(function.__name__)
         self.known[function.__name__] = dict(logs.KNOWN.get())  # what a log line would say
@@ -55,6 +59,7 @@ def play(database: Database) -> Play:
             finally:
                 watch.stop()
                 following.close()
+                following.wait()
                 watch.close()
 
         uvloop.run(whole())  # as the server does
