@@ -35,8 +35,8 @@ OF_JOB = ("epochs", "events", "snapshots", "webhook_cursors")
 OWN = {
     "projects": f"id = {PROJECT}",
     **dict.fromkeys(OF_PROJECT, f"project_id = {PROJECT}"),
-    **{
-        table: f"EXISTS (SELECT 1 FROM jobs WHERE jobs.id = {table}.job_id AND jobs.project_id = {PROJECT})"  # noqa: S608
+    **{  # names of our own
+        table: f"EXISTS (SELECT 1 FROM jobs WHERE jobs.id = {table}.job_id AND jobs.project_id = {PROJECT})"  # noqa: S608 # nosec B608
         for table in OF_JOB
     },
 }
