@@ -104,7 +104,9 @@ def _state(settings: Settings, database: Database) -> State:
         max_columns=settings.max_columns,
         max_expanded_bytes=settings.max_upload_bytes,
     )
-    jail = Jail(limits)
+    incoming = settings.data_dir / "incoming"
+    incoming.mkdir(parents=True, exist_ok=True)
+    jail = Jail(incoming, limits)
     watch = Watch(database)
     authenticator = keys.Authenticator(database, settings.max_wrong_keys_per_minute)
     following, traffic = Following(database, watch, authenticator, settings), Traffic()

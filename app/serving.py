@@ -1,11 +1,12 @@
 """``serve``: the API process, with its workers as descendants, from the first key to the last stream."""
 
+import logging
 import os
 import signal
 import sys
 import tempfile
 
-from app import logs
+from app import confinement, logs
 from app.dependencies import State
 from app.housekeeping import Housekeeping
 from app.main import create_app, prepare
@@ -18,6 +19,8 @@ from app.wire.server import Server
 from app.wire.tls import BadCertificate, Certificate
 from app.worker.process import EmbeddedWorker
 from app.worker.surroundings import Surroundings
+
+log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 8.0
 HOUSEKEEPING_SECONDS = 600.0
@@ -77,11 +80,25 @@ def certificate(settings: Settings) -> Certificate | None:
         raise RefusesToStart(str(error)) from None
 
 
+def check_confinement(settings: Settings) -> None:
+    """Raise RefusesToStart where parsers and trainers cannot be confined and must be; else say what lacks."""
+    os.environ[confinement.MODE] = settings.confinement  # however it was given
+    lacking = confinement.lacking()
+    if not lacking or settings.confinement == "off":
+        return
+    told = f"this kernel cannot keep parsers and trainers from: {', '.join(lacking)}"
+    if settings.confinement == "required":
+        raise RefusesToStart(f"{told}. CHAINRULE_CONFINEMENT=auto goes without.")
+    log.warning("%s; see docs/security.md", told)
+
+
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish requests, hand jobs back, and return."""
     check_exposure(settings)
     secure = certificate(settings)
     logs.configure(settings.log_format, "api")
+    check_confinement(settings)
+    confinement.shed()
     os.umask(0o077)  # what we write is for us alone, also in a directory that others made
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.url)

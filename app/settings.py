@@ -143,6 +143,10 @@ class Settings(BaseSettings):
         "auto", description="Log lines as json or text; auto is text on a terminal, else json."
     )
     log_requests: bool = Field(True, description="Log a line for each request.")
+    confinement: Literal["auto", "required", "off"] = Field(
+        "auto",
+        description="Confine parsers and trainers where the kernel can; required: start only where it can.",
+    )
     shutdown_seconds: float = Field(
         5.0, gt=0, le=60, description="How long open requests may go on after SIGTERM."
     )

@@ -40,7 +40,7 @@ LAYERS = (
     ("storage", "engine"),
     ("validation", "schemas", "strict_json"),
     ("codes", "vocabulary"),
-    ("errors", "settings", "keeper", "logs", ""),
+    ("errors", "settings", "keeper", "logs", "confinement", ""),
 )
 """From the top down. A part may import those below it, and itself; ``""`` is ``app/__init__.py``."""
 

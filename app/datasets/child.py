@@ -1,7 +1,8 @@
-"""The process that parses one upload: `python -m app.datasets.child`. It serves one request and ends.
+"""The process that parses one upload: `python -m app.datasets.child DIRECTORY`. It serves one request.
 
-It has imported what it needs before it reads its request, one line of JSON, from standard input; it gives up
-most of what it may do before it looks at the upload, and answers with one JSON document on standard output.
+It gives up most of what it may do before it has a second thread: what remains are files in the directory that
+it is told by name. It has imported what it needs before it reads its request, one line of JSON, from standard
+input, and answers with one JSON document on standard output.
 """
 
 import errno
@@ -16,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from app import logs
-from app.datasets import parsing
+from app.confinement import confine
 from app.errors import InvalidDataset, TooLarge
 
 
-def serve() -> None:
+def serve(directory: Path) -> None:
+    confine(drop_in=[directory])
+    from app.datasets import parsing  # Polars has threads, and not all walls are around those that are there
+
     parsing.rehearse()
     line = sys.stdin.buffer.readline()
     if line:
@@ -32,7 +36,9 @@ def serve() -> None:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, object]:
-    _confine(request["memory_bytes"], request["cpu_seconds"], request["file_bytes"])
+    from app.datasets import parsing
+
+    _limit(request["memory_bytes"], request["cpu_seconds"], request["file_bytes"])
     try:
         path, directory = Path(request["path"]), Path(request["directory"])
         if request["verb"] == "rebuild":
@@ -61,7 +67,7 @@ def _os_error(error: Exception) -> int | None:
     return error.errno if isinstance(error, OSError) and error.errno else told and int(told[1])
 
 
-def _confine(memory_bytes: int, cpu_seconds: int, file_bytes: int) -> None:
+def _limit(memory_bytes: int, cpu_seconds: int, file_bytes: int) -> None:
     """Limits that a process cannot take back."""
     for limit, value in (
         (resource.RLIMIT_AS, memory_bytes),
@@ -80,4 +86,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(Path(sys.argv[1]))

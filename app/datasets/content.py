@@ -63,7 +63,7 @@ def _rebuild(database: Database, blobs: Blobs, cache_dir: Path, dataset_id: str,
             if dataset is None:
                 raise Gone("The dataset has been deleted.")
             blobs.copy(session, dataset.content, directory / "copy.parquet")
-        jail = Jail(keep_spare=False)
+        jail = Jail(cache_dir.absolute(), keep_spare=False)
         try:
             keep_table(jail.rebuild(directory / "copy.parquet", directory), cache_dir, sha256)
         finally:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.confinement import MODE
 from app.errors import ChainruleError, Fault, InvalidDataset, TooLarge, Unavailable
 
 ROOT = Path(__file__).parents[2]
@@ -64,11 +65,13 @@ class Parsed:
 class Jail:
     """Keeps one child warm, since starting one costs several times what a small file does. Thread-safe.
 
-    Without `keep_spare` children start on demand, for a process that has one file to read. ``outcomes``
-    counts parses: ``read``, ``refused`` (the file is to blame) and ``failed``.
+    Children see no other files than those ``within`` a directory, and cannot list them.
+    Without `keep_spare` they start on demand, for a process that has one file to read. ``outcomes`` counts
+    parses: ``read``, ``refused`` (the file is to blame) and ``failed``.
     """
 
-    def __init__(self, limits: Limits | None = None, *, keep_spare: bool = True) -> None:
+    def __init__(self, within: Path, limits: Limits | None = None, *, keep_spare: bool = True) -> None:
+        self._within = within
         self._limits = limits or Limits()
         self._lock = threading.Lock()
         self._keeps_spare = keep_spare
@@ -153,26 +156,27 @@ class Jail:
             return spare
         if spare:
             _end(spare)
-        return _start()
+        return _start(self._within)
 
     def _refill(self) -> None:
         """After the parse, so that the start of the next child does not compete with it for a core."""
         with self._lock:
             if self._spare is None and self._keeps_spare:
-                self._spare = _start()
+                self._spare = _start(self._within)
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start(within: Path) -> subprocess.Popen[bytes]:
     environment = {
         "PYTHONPATH": str(ROOT),
         "LC_ALL": "C.UTF-8",
         "OPENBLAS_NUM_THREADS": "1",
         "POLARS_MAX_THREADS": str(min(4, os.cpu_count() or 1)),
     }
-    if "LD_LIBRARY_PATH" in os.environ:  # some Pythons do not start without it
-        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+    for name in ("LD_LIBRARY_PATH", MODE):  # some Pythons do not start without the first
+        if name in os.environ:
+            environment[name] = os.environ[name]
     return subprocess.Popen(
-        [sys.executable, "-P", "-s", "-m", "app.datasets.child"],
+        [sys.executable, "-P", "-s", "-m", "app.datasets.child", str(within)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

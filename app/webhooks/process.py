@@ -10,6 +10,7 @@ import time
 from dataclasses import asdict, dataclass
 
 from app import logs
+from app.confinement import shed
 from app.keeper import Keeper
 from app.storage.changes import Changes
 from app.storage.database import Database
@@ -61,6 +62,7 @@ def main() -> None:
     embedded = sys.argv[1] == EMBEDDED
     sending = Sending(**json.loads(os.environ.pop(DESCRIBED)))
     logs.configure(sending.log_format, "webhooks")
+    shed()
     stopping = False
 
     def stop(*_: object) -> None:

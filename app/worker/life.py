@@ -15,6 +15,7 @@ from app.worker.material import Materials
 from app.worker.surroundings import Surroundings, die_with_parent
 from app.worker.tally import Tally
 from app.worker.trainer import WISHES, Trainer
+from app.worker.walls import raise_walls
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ def main(connection: Connection, wish: Any, tally: Tally, surroundings: Surround
     try:
         die_with_parent()
         os.nice(surroundings.trainer_nice)  # an answer costs a trainer little, and a wait costs a client much
+        raise_walls(surroundings)
         _work(connection, wish, tally, surroundings)
     except Exception:
         log.critical("the trainer ends", exc_info=True)

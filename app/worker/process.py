@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app import logs
+from app.confinement import shed
 from app.jobs import queue
 from app.keeper import Keeper
 from app.storage.columns import new_id
@@ -30,6 +31,7 @@ def main() -> None:
     values["data_dir"] = Path(values["data_dir"])
     surroundings = Surroundings(**values)
     logs.configure(surroundings.log_format, "supervisor", worker_id)
+    shed()
     if manner == ALONE:
         _keep_house(surroundings)
     Supervisor(worker_id, surroundings, 0 if manner == EMBEDDED else None).run()

@@ -75,6 +75,7 @@ def begin(server: Server) -> str:
 def hash_of(server: Server, job: str) -> str:
     client = server.client()
     done = finished(client, job)
+    assert done["status"] == "succeeded", done["error"]
     assert_whole(client, done)
     sha256: str = made(client.get(f"/v1/models/{done['model_id']}"), 200)["sha256"]
     return sha256

@@ -45,7 +45,7 @@ def refused(tmp_path: Path) -> Callable[..., tuple[str, str, str]]:
 
 
 @pytest.fixture(scope="session")
-def jail() -> Iterator[Jail]:
-    jail = Jail()
+def jail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jail]:
+    jail = Jail(tmp_path_factory.getbasetemp())
     yield jail
     jail.close()

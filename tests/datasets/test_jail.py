@@ -57,7 +57,7 @@ def test_a_bomb_is_too_large(jail: Jail, tmp_path: Path) -> None:
 )
 def test_what_exceeds_a_limit_is_an_invalid_dataset(tmp_path: Path, limits: Limits) -> None:
     rows = b"[" + b",".join(b'{"x%d":1,"y":"%d"}' % (i % 300, i * i) for i in range(60_000)) + b"]"
-    confined = Jail(limits)
+    confined = Jail(tmp_path, limits)
     try:
         with pytest.raises(InvalidDataset) as caught:
             confined.parse(upload(tmp_path, rows), tmp_path)
@@ -67,7 +67,7 @@ def test_what_exceeds_a_limit_is_an_invalid_dataset(tmp_path: Path, limits: Limi
 
 
 def test_files_that_grow_too_large_are_an_invalid_dataset(tmp_path: Path) -> None:
-    confined = Jail(Limits(file_bytes=1 << 10))
+    confined = Jail(tmp_path, Limits(file_bytes=1 << 10))
     content = b"x,y\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(1_000))
     try:
         for packed in (content, gzip.compress(content)):
@@ -85,7 +85,7 @@ def test_a_full_disk_is_not_the_files_fault() -> None:
 
 
 def test_a_child_that_dies_is_an_invalid_dataset(tmp_path: Path) -> None:
-    mortal = Jail()
+    mortal = Jail(tmp_path)
     path = upload(tmp_path, b"x\n" + b"1\n" * 5_000_000)
 
     def kill_when_working() -> None:
@@ -107,7 +107,7 @@ def test_a_child_that_dies_is_an_invalid_dataset(tmp_path: Path) -> None:
 
 
 def test_a_spare_that_died_waiting_is_replaced(tmp_path: Path) -> None:
-    lasting = Jail()
+    lasting = Jail(tmp_path)
     try:
         assert lasting._spare
         lasting._spare.kill()
@@ -141,9 +141,9 @@ def test_several_uploads_at_once(jail: Jail, tmp_path: Path) -> None:
     assert counts == {0: 2, 1: 3, 2: 4}
 
 
-def test_children_know_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_children_know_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CHAINRULE_ADMIN_KEY", "secret")
-    child = module._start()
+    child = module._start(tmp_path)
     try:
         environment = until(Path(f"/proc/{child.pid}/environ").read_bytes)  # empty until it has begun
         assert b"PYTHONPATH=" in environment
@@ -153,16 +153,16 @@ def test_children_know_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatc
         module._end(child)
 
 
-def test_closing_leaves_no_child() -> None:
-    closing = Jail()
+def test_closing_leaves_no_child(tmp_path: Path) -> None:
+    closing = Jail(tmp_path)
     spare: Any = closing._spare
     closing.close()
     closing.close()
     assert spare.returncode is not None
 
 
-def test_a_child_ends_with_its_parent() -> None:
-    child = module._start()
+def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
+    child = module._start(tmp_path)
     assert child.stdin
     child.stdin.close()
     assert child.wait(20) == 0

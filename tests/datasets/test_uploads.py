@@ -21,8 +21,8 @@ from tests.support.rows import principal
 
 
 @pytest.fixture
-def jail() -> Iterator[Jail]:
-    made = Jail(keep_spare=False)
+def jail(tmp_path: Path) -> Iterator[Jail]:
+    made = Jail(tmp_path, keep_spare=False)
     yield made
     made.close()
 
