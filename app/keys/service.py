@@ -182,7 +182,7 @@ class Authenticator:
 
     def __init__(self, database: Database, most_failures: int = 60) -> None:
         self._database = database
-        self._seen: dict[tuple[str, str], tuple[float, Principal]] = {}
+        self._seen: dict[tuple[str, str | None], tuple[float, Principal]] = {}
         self._failures = Failures(most_failures)
         self._known: tuple[float, frozenset[str]] = (0.0, frozenset())
         self._reading_known = threading.Lock()
@@ -191,7 +191,7 @@ class Authenticator:
 
     def remembered(self, token: str, project: str) -> Principal | None:
         """The answer of less than a second ago, without touching the database."""
-        found = self._seen.get((token, project))
+        found = self._seen.get((token, project)) or self._seen.get((token, None))
         if found is None or found[0] < time.monotonic():
             return None
         return found[1]
@@ -223,7 +223,8 @@ class Authenticator:
         if len(self._seen) > 10_000:
             self._seen.clear()
         left = FRESH_SECONDS if key.expires_at is None else (key.expires_at - now()).total_seconds()
-        self._seen[token, project] = (time.monotonic() + min(FRESH_SECONDS, left), principal)
+        named = project if key.role == "admin" else None  # to all others it is the same what they name
+        self._seen[token, named] = (time.monotonic() + min(FRESH_SECONDS, left), principal)
         return principal
 
     def reader(self, cookie: str) -> Principal | None:
