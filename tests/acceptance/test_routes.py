@@ -109,13 +109,25 @@ def ask(wire: Wire, method: str, path: str) -> Raw:
     return wire.ask(method, path, body, kind)
 
 
-@pytest.mark.parametrize("key", ["none", "another scheme", "wrong", "expired", "revoked"])
+REFUSED = ("none", "another scheme", "wrong", "expired", "revoked")
+FEW = ("GET", "POST", "DELETE")
+
+
+@pytest.mark.parametrize(
+    ("key", "methods"),
+    [
+        ("none", METHODS),
+        *((key, FEW) for key in REFUSED[1:]),
+        *(pytest.param(key, METHODS, marks=pytest.mark.slow) for key in REFUSED[1:]),
+    ],
+    ids=lambda each: each if isinstance(each, str) else f"{len(each)} methods",
+)
 def test_without_a_valid_key_only_the_probes_answer(
-    server: Server, refused_keys: dict[str, dict[str, str]], key: str
+    server: Server, refused_keys: dict[str, dict[str, str]], key: str, methods: tuple[str, ...]
 ) -> None:
     wire = Wire(server.port, refused_keys[key])
     wrong = []
-    for path, method in product([*PATHS, "/", "/v1/nothing", "/v1/jobs/"], METHODS):
+    for path, method in product([*PATHS, "/", "/v1/nothing", "/v1/jobs/"], methods):
         status = ask(wire, method, concrete(path)).status
         wanted = 401
         if path in PROBES:
@@ -126,7 +138,9 @@ def test_without_a_valid_key_only_the_probes_answer(
     assert wrong == []
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(
+    "role", [pytest.param(each, marks=() if each == "write" else pytest.mark.slow) for each in ROLES]
+)
 def test_a_key_opens_what_its_role_may(server: Server, role: str) -> None:
     authorization = server.client(role, "routes").headers["authorization"]
     wire = Wire(server.port, {"Authorization": authorization})
