@@ -72,7 +72,7 @@ def put(session: Session, principal: Principal, name: str, reference: str) -> tu
     project_id = principal.project_id
     # Locked: whoever deletes the model sees the alias, or is seen to have deleted it.
     model = lookup.get(session, Model, project_id, meant(project_id, reference), "model_id", lock=True)
-    before = session.get(Alias, (project_id, name))
+    before = session.get(Alias, (project_id, name), with_for_update=True)
     if before is None or before.model_id != model.id:
         moment = now()
         insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
