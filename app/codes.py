@@ -113,7 +113,7 @@ FAULTS = {
     ),
     "infinite_number": Code("dataset, prediction", "The number is infinite, or too large."),
     "missing_field": Code("anywhere", "A field is needed."),
-    "unknown_field": Code("anywhere", "There is no such field."),
+    "unknown_field": Code("anywhere", "There is no such field, or no such parameter of the query."),
     "unknown_column": Code("anywhere", "There is no such column; `hint` has the nearest name."),
     "not_allowed": Code("anywhere", "The value is right by itself, but not here; `message` says why."),
     "not_finite": Code("anywhere", "The number is not finite in the dtype it is wanted in."),

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from starlette.types import Message
 
-from app import strict_json
+from app import queries, strict_json
 from app.audit import recording  # noqa: F401 (sees to it that every change is logged)
 from app.audit.acting import Act, acting, asked
 from app.datasets.admission import Admission
@@ -26,6 +26,7 @@ from app.keys.service import Authenticator, Principal
 from app.lists import PartDep as PartDep
 from app.lists import WindowDep as WindowDep
 from app.lists import listed as listed
+from app.lists import part_of as part_of
 from app.metrics.service import Metrics
 from app.metrics.traffic import Traffic
 from app.projects.quotas import Quotas
@@ -168,6 +169,7 @@ class StrictRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
+            queries.check(request)
             if self.body_field is not None:
                 need_json(request)
             try:
@@ -180,7 +182,10 @@ class StrictRoute(APIRoute):
 
         async def audited(request: Request) -> Response:
             with acting(_act_of(request)):
-                return await strictly(request)
+                response = await strictly(request)
+            if response.status_code == 204:
+                del response.headers["content-type"]  # of nothing
+            return response
 
         return strictly if self.methods == {"GET"} else audited
 

@@ -1,6 +1,7 @@
 """Lists: which part of one is wanted, and how a page of it looks."""
 
 from dataclasses import replace
+from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request
@@ -54,6 +55,15 @@ def window(
 
 
 WindowDep = Annotated[Window, Depends(window)]
+
+
+def part_of(data: list[dict[str, Any]], part: Window) -> dict[str, Any]:
+    """A page of a list that is at hand as a whole."""
+    upward = part.order == "asc"
+    rows = sorted(data, key=itemgetter("id"), reverse=not upward)
+    if part.after is not None:
+        rows = [each for each in rows if (each["id"] > part.after if upward else each["id"] < part.after)]
+    return listed(rows[: part.limit], len(rows) > part.limit)
 
 
 def listed(data: list[dict[str, Any]], more: bool) -> dict[str, Any]:

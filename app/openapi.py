@@ -166,12 +166,12 @@ def _complete(operation: Json, path: str, *, writes: bool) -> None:
 def _refusals(operation: Json, path: str) -> list[str]:
     statuses = ["400", "431", "503"]
     if "security" in operation:
-        statuses += ["401", "403"]
+        statuses += ["401", "403", "422"]
     if "{" in path:
         statuses.append("404")
     if "requestBody" in operation:
         statuses += ["408", "413", "415"]
-    if "requestBody" in operation or "parameters" in operation:
+    if "parameters" in operation and "422" not in statuses:
         statuses.append("422")
     return statuses
 

@@ -9,11 +9,11 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 import app
-from app.dependencies import PROBLEMS, PrincipalDep, State, StateDep, router
+from app.dependencies import PROBLEMS, PartDep, PrincipalDep, State, StateDep, part_of, router
 from app.engine import fingerprint
 from app.errors import Unavailable
 from app.jobs import workers as workforce
-from app.schemas import Answer, Fingerprint, Shape, Time, words
+from app.schemas import Answer, Fingerprint, Page, Shape, Time, words
 from app.storage import migration
 from app.storage.scope import whole_server
 
@@ -114,13 +114,6 @@ class WorkerAnswer(Answer):
     seen_seconds_ago: float = Field(description="Seconds since it was last seen.", examples=[0.42])
 
 
-class Workers(Answer):
-    """Every worker that has been seen lately."""
-
-    object: str = Field("list", description="What this is.", examples=["list"])
-    data: list[WorkerAnswer] = Field(description="The workers.")
-
-
 @probes.get(
     "/livez", response_model=Live, summary="Is the process alive?", response_description="It is alive."
 )
@@ -196,13 +189,13 @@ def server(state: StateDep) -> dict[str, Any]:
 
 @routes.get(
     "/workers",
-    response_model=Workers,
+    response_model=Page[WorkerAnswer],
     summary="List workers",
-    response_description="Every worker that has been seen lately.",
+    response_description="A page of those that have been seen lately.",
 )
-def listing(state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
+def workers(state: StateDep, principal: PrincipalDep, part: PartDep) -> dict[str, Any]:
     """Supervisors that have been seen lately, and the jobs that each one holds."""
     project_id = None if principal.role == "admin" else principal.project_id
     seen = whole_server() if project_id is None else nullcontext()
     with seen, state.database.reading() as session:
-        return {"data": workforce.alive(session, project_id)}
+        return part_of(workforce.alive(session, project_id), part)

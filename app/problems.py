@@ -58,11 +58,10 @@ def install(app: FastAPI) -> None:
 
 def methods_of(app: FastAPI, path: str) -> list[str]:
     """Every method that this path takes; a router alone names only those of one of its routes."""
-    found: set[str] = set()
-    for template, operations in app.openapi()["paths"].items():
-        if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", template), path):
-            found.update(method.upper() for method in operations)
-    return sorted(found)
+    paths = app.openapi()["paths"]
+    fitting = [each for each in paths if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", each), path)]
+    nearest = min(fitting, key=lambda each: each.count("{"), default=None)
+    return [] if nearest is None else sorted(method.upper() for method in paths[nearest])
 
 
 def body(error: ChainruleError, path: str, request_id: str) -> bytes:

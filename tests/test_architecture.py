@@ -18,7 +18,7 @@ LAYERS = (
     ("routes", "gate", "problems", "meter", "wire"),
     ("worker", "operations", "*.router"),
     ("dependencies", "openapi"),
-    ("lists", "metrics", "request_log"),
+    ("lists", "queries", "metrics", "request_log"),
     ("backups", "checks"),
     ("housekeeping",),
     (
@@ -58,7 +58,7 @@ BESIDE = {
 NOT_FOR_THE_API = {("serving", "worker"), ("cli", "worker"), ("commands", "worker")}
 """The API has no other business with the worker than to start it."""
 
-FRAMEWORK = {"main", "routes", "problems", "dependencies", "lists", "operations", "*.router"}
+FRAMEWORK = {"main", "routes", "problems", "dependencies", "lists", "queries", "operations", "*.router"}
 ALLOWED: dict[str, set[str]] = {
     "fastapi": FRAMEWORK,
     "starlette": FRAMEWORK | {"gate", "meter", "request_log", "models.warm", "following.stream"},

@@ -13,7 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from app.datasets import parquet, service
 from app.datasets.bodies import RAW_TYPES, UPLOAD_BODY
-from app.datasets.schemas import DatasetAnswer, DatasetChange, RowsAnswer
+from app.datasets.schemas import DatasetAnswer, DatasetChange, RowsAnswer, Status
 from app.dependencies import (
     OnceDep,
     PrincipalDep,
@@ -182,8 +182,7 @@ def listing(
     principal: PrincipalDep,
     window: WindowDep,
     status: Annotated[
-        str | None,
-        Query(max_length=32, description="Only datasets in this state.", examples=["ready"]),
+        Status | None, Query(description="Only datasets in this state.", examples=["ready"])
     ] = None,
     shared: Annotated[
         bool | None,

@@ -18,6 +18,8 @@ from app.schemas import (
     Warned,
 )
 
+Status = Literal["processing", "ready", "failed"]
+
 
 class Envelope(Request):
     """What a client may say of a dataset beside its rows."""
@@ -98,9 +100,7 @@ class DatasetAnswer(Answer):
         description="Whether another project shares it: only there can it be changed or deleted.",
         examples=[False],
     )
-    status: Literal["processing", "ready", "failed"] = Field(
-        description="Whether jobs can use it.", examples=["ready"]
-    )
+    status: Status = Field(description="Whether jobs can use it.", examples=["ready"])
     sha256: str = Field(
         description="SHA-256 of the content: the same for the same data as CSV, gzip or JSON.",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],

@@ -26,7 +26,7 @@ from app.jobs.schemas import JobChange, JobCreate
 from app.jobs.states import Action
 from app.jobs.states import State as JobState
 from app.openapi import LABEL_FILTER, creates, later, located, refused
-from app.schemas import Page, words
+from app.schemas import Page
 from app.storage.paging import page
 from app.storage.tables import Job
 
@@ -86,13 +86,7 @@ def listing(
     principal: PrincipalDep,
     window: WindowDep,
     status: Annotated[
-        str | None,
-        Query(
-            max_length=32,
-            description="Only jobs in this state.",
-            examples=["running"],
-            json_schema_extra=words(JobState),
-        ),
+        JobState | None, Query(description="Only jobs in this state.", examples=["running"])
     ] = None,
 ) -> dict[str, Any]:
     """Jobs of this project, newest first."""

@@ -22,6 +22,8 @@ Action = Literal["cancel", "pause", "resume", "retry"]
 
 
 class State(StrEnum):
+    """Where a job stands."""
+
     QUEUED = "queued"  # waits for a worker, also after a crash
     RUNNING = "running"  # a worker holds the lease
     PAUSING = "pausing"  # a worker holds the lease and is to stop

@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from app import strict_json
+from app import queries, strict_json
 from app.dependencies import PROBLEMS, need_json, principal_of, state_of
 from app.models.warm import Loaded
 from app.predictions import service
@@ -63,6 +63,7 @@ async def predict(request: Request) -> Response:
     """Answers for named raw rows (the model's own encoding is applied), or for encoded inputs."""
     principal = principal_of(request)
     principal.need("predict")
+    queries.check(request)
     need_json(request)
     state = state_of(request)
     body = await request.body()

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Path
 
-from app.dependencies import PrincipalDep, StateDep, listed, router
+from app.dependencies import PartDep, PrincipalDep, StateDep, part_of, router
 from app.projects import service
 from app.projects.schemas import ProjectAnswer, ProjectChange, ProjectStanding, StandingAnswer
 from app.schemas import Page
@@ -19,12 +19,12 @@ ProjectName = Annotated[str, Path(max_length=255, description="The project's nam
     "",
     response_model=Page[ProjectAnswer],
     summary="List projects",
-    response_description="All of them, on one page.",
+    response_description="A page of them.",
 )
-def listing(state: StateDep) -> dict[str, Any]:
-    """Every project of the server, by name. One is made by the first key for it."""
+def listing(state: StateDep, part: PartDep) -> dict[str, Any]:
+    """Every project of the server, newest first. One is made by the first key for it."""
     with state.database.reading() as session:
-        return listed([service.answer(each) for each in service.listing(session)], False)
+        return part_of([service.answer(each) for each in service.listing(session)], part)
 
 
 @routes.get(

@@ -22,7 +22,9 @@ def limit(server: Server, request: pytest.FixtureRequest, **limits: int | None) 
     assert (answer["object"], answer["name"]) == ("project", name)
     assert {each: answer[each] for each in limits} == limits
     (listed,) = [
-        each for each in made(server.client().get("/v1/projects"), 200)["data"] if each["name"] == name
+        each
+        for each in made(server.client().get("/v1/projects", params={"limit": 100}), 200)["data"]
+        if each["name"] == name
     ]
     assert listed == answer
 

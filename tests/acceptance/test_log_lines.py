@@ -57,7 +57,7 @@ def test_what_a_client_puts_into_a_path_is_not_logged(server: Server) -> None:
     planted = f"cr_{secrets.token_urlsafe(32)}"
     for path in (f"/v1/models/{planted}/predict?key={planted}", f"/{planted}%0A{{%22level%22:1}}"):
         answer = server.client().post(path, headers={"X-Planted": planted}, json={"rows": []})
-        assert answer.status_code == 404
+        assert answer.status_code in (404, 422)
         line = line_of(server, answer)
         assert line["route"] in ("/v1/models/{model_id}/predict", "")
     refused = httpx.get(

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -364,7 +365,8 @@ def test_21_an_upload_that_never_ends_does_not_keep_the_server(tmp_path: Path) -
     server.start()
     try:
         with socket.create_connection(("127.0.0.1", server.port)) as slow:
-            head = f"POST /v1/datasets HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.admin_key}\r\n"
+            head = "POST /v1/datasets HTTP/1.1\r\nHost: localhost\r\n"
+            head += f"Authorization: Bearer {server.admin_key}\r\n"
             slow.sendall(head.encode() + b"Content-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n")
             for _ in range(3):
                 slow.sendall(b"1\r\na\r\n")
@@ -376,16 +378,32 @@ def test_21_an_upload_that_never_ends_does_not_keep_the_server(tmp_path: Path) -
         server.close()
 
 
+def test_22_a_header_of_four_megabytes(server: Server, client: httpx.Client) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        head = (
+            f"GET /v1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: {client.headers['authorization']}\r\nX: "
+        )
+        try:
+            connection.sendall(head.encode() + b"x" * 4_000_000 + b"\r\n\r\n")
+            answer = connection.recv(65_536)
+        except (BrokenPipeError, ConnectionResetError):
+            answer = b""
+    assert answer == b"" or answer.startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
+    assert client.get("/livez").status_code == 200
+
+
 def test_23_streams_that_never_read(server: Server, dataset: str, client: httpx.Client) -> None:
     """As many of one key as it may have; another key's requests are answered all the same."""
     admin = server.client()
+    restored = partial(admin.patch, "/v1/projects/nasty", json={"max_running": None})
     made(admin.patch("/v1/projects/nasty", json={"max_running": 0}), 200)
     waiting = submit(client, dataset_id=dataset, target="y", training=WHOLE)["id"]
     secret = made(admin.post("/v1/keys", json={"name": "deaf", "role": "read", "project": "nasty"}), 201)[
         "secret"
     ]
-    asked = f"GET /v1/jobs/{waiting}/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n"
+    asked = f"GET /v1/jobs/{waiting}/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
     with ExitStack() as stack:
+        stack.callback(restored)
         deaf = [
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
             for _ in range(260)
@@ -402,8 +420,7 @@ def test_23_streams_that_never_read(server: Server, dataset: str, client: httpx.
         ) as stream:
             assert stream.status_code == 200
         assert time.monotonic() - start < PROMPT
-    made(client.post(f"/v1/jobs/{waiting}/cancel"), 202)
-    made(admin.patch("/v1/projects/nasty", json={"max_running": None}), 200)
+        made(client.post(f"/v1/jobs/{waiting}/cancel"), 202)
 
 
 def test_24_one_idempotency_key(client: httpx.Client, stranger: httpx.Client, dataset: str) -> None:
