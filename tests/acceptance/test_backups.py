@@ -26,7 +26,7 @@ from tests.support.training import LINE, assert_whole, finished, made, submit, t
 
 TRIES = int(os.environ.get("CHAINRULE_TEST_BACKUPS", "2"))
 JOBS = int(os.environ.get("CHAINRULE_TEST_JOBS", "60"))
-KILLS = int(os.environ.get("CHAINRULE_TEST_BACKUP_KILLS", "12"))
+KILLS = int(os.environ.get("CHAINRULE_TEST_BACKUP_KILLS", "6"))
 EPOCHS = 3000
 
 
