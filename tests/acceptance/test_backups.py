@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +30,8 @@ TRIES = int(os.environ.get("CHAINRULE_TEST_BACKUPS", "2"))
 JOBS = int(os.environ.get("CHAINRULE_TEST_JOBS", "60"))
 KILLS = int(os.environ.get("CHAINRULE_TEST_BACKUP_KILLS", "6"))
 EPOCHS = 3000
+MOST_SECONDS = 2.0
+"""That a write may wait for a backup: a promise of one, and a machine that does much else."""
 
 
 def place_of(server: Server) -> list[str]:
@@ -111,7 +115,9 @@ def test_backups_at_any_moment_come_to_the_same_bits(
         job = begin(server)
         time.sleep(random.uniform(0.0, 1.0))
         file, there = tmp_path / f"{number}.tar", tmp_path / f"there{number}"
-        run("backup", file, *place_of(server))
+        with ThreadPoolExecutor(1) as pool:
+            backup = pool.submit(run, "backup", file, *place_of(server))
+            assert longest_write(server, job, backup) < MOST_SECONDS
         run("restore", file, "--data-dir", str(there))
         with elsewhere(there, None, server.admin_key) as other:
             assert hash_of(other, job) == control
@@ -144,6 +150,18 @@ def test_many_jobs_move_to_the_other_kind(
         assert train(other.client(), **asked, training={"epochs": 3})["status"] == "succeeded"
         with other.database() as database:
             assert [*in_database(database, Blobs(database, there / "blobs"))] == []
+
+
+def longest_write(server: Server, job: str, until_done: Future[Any]) -> float:
+    """Seconds, of all that were sent until something else is done."""
+    longest, client = 0.0, server.client()
+    while not until_done.done():
+        start = time.monotonic()
+        made(client.patch(f"/v1/jobs/{job}", json={"name": str(start)}), 200)
+        longest = max(longest, time.monotonic() - start)
+    until_done.result()
+    print(f"a write took {longest:.3f} s at most while a backup was made")
+    return longest
 
 
 def is_whole(file: Path) -> bool:
