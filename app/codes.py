@@ -111,6 +111,7 @@ FAULTS = {
         "trace, job",
         "The target has no such class; for a job's weights `hint` has the nearest.",
     ),
+    "not_ready": Code("readyz", "A condition without which the server does not serve; `param` names it."),
     "infinite_number": Code("dataset, prediction", "The number is infinite, or too large."),
     "missing_field": Code("anywhere", "A field is needed."),
     "unknown_field": Code("anywhere", "There is no such field, or no such parameter of the query."),

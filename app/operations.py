@@ -6,16 +6,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import Field
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 import app
 from app.dependencies import PROBLEMS, PartDep, PrincipalDep, State, StateDep, part_of, router
 from app.engine import fingerprint
-from app.errors import Unavailable
+from app.errors import Fault, Unavailable
 from app.jobs import workers as workforce
 from app.schemas import Answer, Fingerprint, Page, Shape, Time, words
 from app.storage import migration
 from app.storage.scope import whole_server
+
+WAIT = "It is looked for anew at every request: wait."
 
 probes = APIRouter(tags=["operations"], responses=PROBLEMS)
 routes = router("/v1", "operations")
@@ -32,6 +35,9 @@ class Ready(Answer):
 
     status: str = Field(description="ready, always: else the answer is a 503.", examples=["ready"])
     database: str = Field(description="ok, always: else the answer is a 503.", examples=["ok"])
+    schema_version: str = Field(
+        description="The database's schema, which is this server's.", examples=["0003"]
+    )
     workers: int = Field(description="Workers that have been seen lately and take jobs.", examples=[1])
     draining: int = Field(description="Workers that hand their jobs back and go away.", examples=[0])
     disk: str = Field(
@@ -129,22 +135,37 @@ async def readyz(
     state: StateDep,
     workers: Annotated[bool, Query(description="Require a live worker, too.", examples=[True])] = False,
 ) -> dict[str, Any]:
-    """The database answers within a second and has the schema; with ?workers=1 somebody works, too."""
+    """The database answers within a second and has the schema; with ?workers=1 somebody works, too.
+
+    A 503 names in `errors` each condition that does not hold: shutdown, database, schema, workers. With
+    little room on its disk the server is ready: it answers all that needs none.
+    """
+    reasons: list[Fault] = []
+    live = draining = 0
     if state.watch.stopped:
-        raise Unavailable("The server is shutting down.")
+        reasons.append(_reason("shutdown", "The server is shutting down.", "Ask another one."))
     look = asyncio.create_task(run_in_threadpool(_look, state))
     look.add_done_callback(lambda late: late.cancelled() or late.exception())  # it may come when we have gone
     answered, _ = await asyncio.wait({look}, timeout=1.0)  # a thread cannot be cancelled, only be left
     if not answered:
-        raise Unavailable("The database did not answer within a second.")
-    live, draining = look.result()
-    if workers and not live:
-        raise Unavailable("No worker takes jobs.")
+        reasons.append(_reason("database", "The database did not answer within a second.", WAIT))
+    elif isinstance(look.exception(), SQLAlchemyError):
+        reasons.append(_reason("database", "The database cannot be reached.", WAIT))
+    elif (found := look.result()) is None:
+        message = "The database's schema is not this server's."
+        reasons.append(_reason("schema", message, "Run 'chainrule-server migrate'."))
+    else:
+        live, draining = found
+        if workers and not live:
+            reasons.append(_reason("workers", "No worker takes jobs.", "Run 'chainrule-server worker'."))
+    if reasons:
+        raise Unavailable(" ".join(each.message for each in reasons), *reasons)
     disk = "low" if state.disk.is_low() else "ok"
     isolation = "queries" if state.database.walled_role is None else "queries_and_policies"
     return {
         "status": "ready",
         "database": "ok",
+        "schema_version": migration.head(),
         "workers": live,
         "draining": draining,
         "disk": disk,
@@ -152,11 +173,15 @@ async def readyz(
     }
 
 
-def _look(state: State) -> tuple[int, int]:
+def _reason(condition: str, message: str, hint: str) -> Fault:
+    return Fault(condition, "not_ready", message, hint)
+
+
+def _look(state: State) -> tuple[int, int] | None:
     with whole_server():
         current = migration.is_current(state.database)
     if not current:
-        raise Unavailable("The database's schema is not this server's. Run 'chainrule-server migrate'.")
+        return None
     with whole_server(), state.database.reading() as session:
         return workforce.count(session)
 

@@ -60,11 +60,18 @@ def revision_of(connection: sa.Connection) -> str | None:
 
 
 def is_current(database: Database) -> bool:
-    """Whether the database has the schema of this code; cheap enough for a probe."""
+    """Whether the database has the schema of this code; cheap enough for a probe.
+
+    Raises SQLAlchemyError where it cannot be reached.
+    """
     with database.reading() as session:
         try:
             return bool(session.scalar(sa.text("SELECT version_num FROM alembic_version")) == head())
-        except (OperationalError, ProgrammingError):
+        except ProgrammingError:  # Postgres: there is no such table
+            return False
+        except OperationalError as error:  # SQLite says so, too, or it is away
+            if "no such table" not in str(error.orig):
+                raise
             return False
 
 
