@@ -1,6 +1,7 @@
 """Clients that speak HTTP by hand, and badly."""
 
 import json
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -88,3 +89,19 @@ def closed(client: socket.socket, seconds: float) -> float:
     except ConnectionResetError:
         pass
     return time.monotonic() - start
+
+
+def large_content() -> bytes:
+    """A CSV whose Parquet has some six megabytes: a system keeps less for a client that takes nothing."""
+    draw = random.Random(0)
+    return b"x,y\n" + b"".join(b"%.15f,%.15f\n" % (draw.random(), draw.random()) for _ in range(400_000))
+
+
+def content_path(client: socket.socket) -> str:
+    """Uploads that CSV, and closes; the path of its Parquet."""
+    content, last = large_content(), b"Content-Type: text/csv\r\nConnection: close\r\n"
+    length = f"Content-Length: {len(content)}\r\n".encode()
+    client.sendall(head("POST", "/v1/datasets", AUTHORISED, last, length) + content)
+    (reply,) = replies(client)
+    assert reply.status == 201, reply
+    return f"{reply.headers['location']}/content"
