@@ -23,7 +23,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     settings = Settings(data_dir=tmp_path, admin_key="an-operators-own-admin-key")
     database = Database(settings.url)
     prepare(settings, database)
-    with TestClient(create_app(settings, database)) as client:
+    with TestClient(create_app(settings, database), base_url="http://localhost") as client:
         yield client
     database.close()
 

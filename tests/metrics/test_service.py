@@ -33,7 +33,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
             database = Database(settings.url)
             stack.callback(database.close)
             prepare(settings, database)
-            return stack.enter_context(TestClient(create_app(settings, database)))
+            return stack.enter_context(
+                TestClient(create_app(settings, database), base_url="http://localhost")
+            )
 
         yield begin
 
