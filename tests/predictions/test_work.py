@@ -104,6 +104,7 @@ def test_much_work_leaves_the_loop(
     state = SimpleNamespace(settings=Settings(), warm=SimpleNamespace(get=get))
     scope = {
         "type": "http",
+        "query_string": b"",
         "headers": [(b"content-type", content_type.encode())],
         "state": {"principal": Principal("key_a", "proj_a", "predict")},
         "path_params": {"model_id": "mdl_a"},
