@@ -13,6 +13,7 @@ from app.aliases import service as aliases
 from app.architectures.network import to_engine
 from app.datasets.encoding import Encoding
 from app.engine import Architecture, Parameters
+from app.errors import Unavailable
 from app.keys.service import Principal
 from app.models import parameters as codec
 from app.storage import lookup
@@ -67,13 +68,18 @@ class WarmModels:
         project_id = principal.project_id
         meant = aliases.meant(project_id, reference)
         there = sa.select(Model.id).where(Model.id == meant, Model.project_id == project_id)
-        with self._database.reading() as session:
-            model_id = session.scalar(there)
-            kept = None if model_id is None else self._kept.get((project_id, model_id))
-            if kept is None:
-                self._forget(project_id, reference)
-                row = lookup.get(session, Model, project_id, meant, "model_id")
-                kept = _loaded(row, self._blobs.read(session, row.parameters))
+        try:
+            with self._database.reading() as session:
+                model_id = session.scalar(there)
+                kept = None if model_id is None else self._kept.get((project_id, model_id))
+                if kept is None:
+                    self._forget(project_id, reference)
+                    row = lookup.get(session, Model, project_id, meant, "model_id")
+                    kept = _loaded(row, self._blobs.read(session, row.parameters))
+        except Unavailable:  # its bytes are gone: it was deleted since its row was read, if it is not damaged
+            with self._database.reading() as session:
+                lookup.get(session, Model, project_id, meant, "model_id")
+            raise
         self._keep(project_id, reference, kept)
         return kept
 
