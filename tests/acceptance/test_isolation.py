@@ -87,6 +87,8 @@ def foreign(server: Server, theirs: Side) -> dict[str, list[str]]:
         assert answer.status_code in (201, 202), answer.text
         kind = answer.json()["id"].partition("_")[0]
         values[kind].append(answer.json()["id"])
+        if kind == "hook":  # or its sender would change rows of theirs meanwhile
+            made(client.patch(answer.headers["location"], json={"enabled": False}), 200)
         if kind == "job":
             client.get(answer.headers["location"], params={"wait": 30, "wait_for": "terminal"})
     values["idempotency"] += more_keys(server, values["idempotency"][0], 50 + ATTEMPTS // 10)
