@@ -22,6 +22,7 @@ MADE = re.compile(rb"\b(ds|arch|job|mdl|hook|evt)_[0-9a-z]{20,}")
 MOMENT = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 SECRET = re.compile(rb"whsec_[0-9A-Za-z+/=]+")
 SEEN = re.compile(rb'"seen_seconds_ago":[-0-9.e]+')
+BUSY = re.compile(rb'"busy":\d+,"state":"\w+","jobs":\[[^\]]*\]')
 
 PATHS = {
     "dataset_id": "ds",
@@ -276,13 +277,13 @@ def _plain(parameter: Json, draw: Random) -> dict[str, str]:
 
 
 def same(answer: Raw, value: str | None) -> Raw:
-    """The answer without the value that was asked for, where it is told, and what is new in each answer."""
+    """The answer without the value that was asked for, where it is told, and what changes between answers."""
     forms = set() if value is None else {value, quote(value, safe=""), json.dumps(value)[1:-1]}
 
     def plain(text: bytes) -> bytes:
         for form in forms:
             text = text.replace(form.encode(), b"<value>")
-        for pattern in (MADE, MOMENT, SECRET, SEEN):
+        for pattern in (MADE, MOMENT, SECRET, SEEN, BUSY):
             text = pattern.sub(b"<made>", text)
         return text
 
