@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -12,6 +12,8 @@ from app.datasets.naming import EMPTY, ROWS, check_count, check_names
 from app.errors import Fault, InvalidDataset
 
 ENVELOPE = ("name", "metadata", "shared", "columns", "rows", "data")
+DEEP = "It is nested too deeply."
+FLAT = "A cell is a number or text."
 
 
 class Document(NamedTuple):
@@ -35,9 +37,21 @@ def read(path: Path, max_columns: int) -> Document:
     if ("rows" in content) == ("data" in content):
         raise _invalid("rows", "missing_field", 'Give either "rows" or "data".')
     envelope = {name: value for name, value in content.items() if name not in ("rows", "data")}
+    _check_finite(envelope)
     if "rows" in content:
         return Document(_from_rows(content["rows"], max_columns), envelope)
     return Document(_from_lists(content["data"], max_columns), envelope)
+
+
+def _check_finite(envelope: dict[str, object]) -> None:
+    """It goes on as JSON, which has no such numbers; what else may be wrong in it is told by its schema."""
+    for name, value in envelope.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError:
+            raise _invalid(name, "not_finite", "A number in it is not finite.", "Leave it out.") from None
+        except RecursionError:
+            raise _invalid(name, "invalid_json", DEEP, FLAT) from None
 
 
 def _from_rows(rows: object, max_columns: int) -> pl.DataFrame:
@@ -86,7 +100,10 @@ def _spelled(values: Iterable[object], around_row: tuple[str, str]) -> list[str 
             spelled.append("true" if value else "false")
         elif type(value) is float:
             if not math.isfinite(value):
-                raise _invalid(str(i).join(around_row), "infinite_number", "The number is too large.", EMPTY)
+                place = str(i).join(around_row)
+                if math.isnan(value):
+                    raise _invalid(place, "not_finite", "NaN is not a number in JSON.", EMPTY)
+                raise _invalid(place, "infinite_number", "The number is too large.", EMPTY)
             spelled.append(repr(value))
         elif type(value) is int:
             spelled.append(str(value))
@@ -126,13 +143,11 @@ def _line(index: int, line: str) -> Any:
 
 def _strict(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_members)
     except json.JSONDecodeError:
         raise
     except RecursionError as error:
-        raise _invalid(
-            "file", "invalid_json", "It is nested too deeply.", "A cell is a number or text."
-        ) from error
+        raise _invalid("file", "invalid_json", DEEP, FLAT) from error
     except ValueError as error:
         raise _invalid("file", "infinite_number", "A number has too many digits.", EMPTY) from error
 
@@ -142,10 +157,6 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise _invalid("file", "duplicate_key", "An object has the same member twice.", "Send one of them.")
     return members
-
-
-def _no_constant(_: str) -> NoReturn:
-    raise _invalid("file", "invalid_json", "NaN and Infinity are not JSON.", "Send null for a missing value.")
 
 
 def _strings(content: Any) -> Iterator[str]:

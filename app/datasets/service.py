@@ -14,7 +14,7 @@ from app import strict_json
 from app.datasets.content import cached_table, keep_table
 from app.datasets.jail import Jail, Parsed, ParseRequest
 from app.datasets.schemas import Envelope
-from app.errors import Conflict, Fault, InvalidDataset, MalformedRequest, QuotaReached, ReadOnly
+from app.errors import Conflict, Fault, Invalid, InvalidDataset, MalformedRequest, QuotaReached, ReadOnly
 from app.keys.idempotency import Answered, Once
 from app.keys.service import Principal
 from app.projects import quotas
@@ -151,6 +151,11 @@ def object_in_text(text: str | None, param: str) -> dict[str, Any]:
     except MalformedRequest as error:
         message = error.detail.replace("The body", "The text")
         raise InvalidDataset(f"{param}: {message}", Fault(param, "malformed_json", message, hint)) from None
+    except Invalid as error:
+        (found,) = error.faults
+        place = f"{param}.{found.param}" if found.param else param
+        fault = Fault(place, found.code, found.message, found.hint)
+        raise InvalidDataset(f"{place}: {found.message}", fault) from None
     if not isinstance(value, dict):
         message = "Expected a JSON object."
         raise InvalidDataset(f"{param}: {message}", Fault(param, "wrong_type", message, hint))

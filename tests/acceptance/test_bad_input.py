@@ -83,18 +83,21 @@ MALFORMED = {
     "two documents": b"{} {}",
     "trailing comma": b'{"layers": [],}',
     "single quotes": b"{'layers': []}",
-    "NaN": b'{"layers": [], "x": NaN}',
-    "Infinity": b'{"layers": [], "x": -Infinity}',
-    "1e999": b'{"layers": [], "x": 1e999}',
-    "5,000 digits": b'{"layers": [], "x": ' + b"9" * 5000 + b"}",
-    "lone surrogate": b'{"layers": [], "name": "\\ud800"}',
-    "lone surrogate in a name": b'{"layers": [], "\\udc00": 1}',
     "duplicate name": b'{"layers": [], "layers": []}',
     "duplicate name within": b'{"layers": [{"units": 1, "units": 2}]}',
     "latin-1": '{"layers": [], "name": "\u00e9"}'.encode("latin-1"),
     "UTF-16": '{"layers": []}'.encode("utf-16"),
     "deep": NESTED[:99_990],
 }
+VALUES = {
+    "NaN": b'{"layers": [], "x": NaN}',
+    "Infinity": b'{"layers": [], "x": -Infinity}',
+    "1e999": b'{"layers": [], "x": 1e999}',
+    "5,000 digits": b'{"layers": [], "x": ' + b"9" * 5000 + b"}",
+    "lone surrogate": b'{"layers": [], "name": "\\ud800"}',
+    "lone surrogate in a name": b'{"layers": [], "\\udc00": 1}',
+}
+"""JSON but for one value that cannot be."""
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())
@@ -104,6 +107,17 @@ def test_what_is_no_json_is_malformed(client: httpx.Client, known: Json, path: s
     problem = assert_problem(response, 400, "malformed_request")
     assert "9999" not in response.text  # the input is not repeated
     assert problem["errors"][0]["code"] == "malformed_json"
+
+
+@pytest.mark.parametrize("body", VALUES.values(), ids=VALUES.keys())
+@pytest.mark.parametrize("path", ["/v1/architectures", "/v1/jobs", "/v1/models/{model}/predict"])
+def test_a_value_that_cannot_be_is_invalid(
+    client: httpx.Client, known: Json, path: str, body: bytes
+) -> None:
+    response = client.post(path.format(**known), content=body, headers=JSON)
+    problem = assert_problem(response, 422, "invalid")
+    assert "9999" not in response.text  # the input is not repeated
+    assert problem["errors"][0]["hint"]
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,10 @@ def test_numbers_are_read_to_the_last_bit(read: Read, number: str) -> None:
 @pytest.mark.parametrize(
     ("content", "code", "param"),
     [
-        ('[{"x": NaN}]', "invalid_json", "file"),
-        ('[{"x": -Infinity}]', "invalid_json", "file"),
+        ('[{"x": 1}, {"x": NaN}]', "not_finite", "rows[1].x"),
+        ('{"data": {"x": [1, -Infinity]}}', "infinite_number", "data.x[1]"),
+        ('{"metadata": {"a": 1e999}, "rows": [{"x": 1}]}', "not_finite", "metadata"),
+        ('{"name": [{"a": NaN}], "rows": [{"x": 1}]}', "not_finite", "name"),
         ('[{"x": 1}, {"x": 1e999}]', "infinite_number", "rows[1].x"),
         ('[{"x": ' + "9" * 5_000 + "}]", "infinite_number", "file"),
         ('[{"x": ' + "9" * 400 + '}, {"x": 1}]', "infinite_number", "columns.x"),
