@@ -117,7 +117,9 @@ FAULTS = {
     "unknown_field": Code("anywhere", "There is no such field, or no such parameter of the query."),
     "unknown_column": Code("anywhere", "There is no such column; `hint` has the nearest name."),
     "not_allowed": Code("anywhere", "The value is right by itself, but not here; `message` says why."),
-    "not_finite": Code("anywhere", "The number is not finite: NaN, infinite, or too large for the dtype it is wanted in."),
+    "not_finite": Code(
+        "anywhere", "The number is not finite: NaN, infinite, or too large for the dtype it is wanted in."
+    ),
     "out_of_range": Code("anywhere", "Too small, too large, too short or too long."),
     "wrong_shape": Code("anywhere", "Arrays of numbers do not have the shape that the network needs."),
     "wrong_type": Code("anywhere", "A string where a number belongs, say: nothing is converted."),

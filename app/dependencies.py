@@ -7,7 +7,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-import fastapi
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
@@ -29,6 +28,7 @@ from app.lists import listed as listed
 from app.lists import part_of as part_of
 from app.metrics.service import Metrics
 from app.metrics.traffic import Traffic
+from app.paths import JobId as JobId
 from app.projects.quotas import Quotas
 from app.schemas import Renamed
 from app.settings import Settings
@@ -83,9 +83,6 @@ class Named(Protocol):
 
 StateDep = Annotated[State, Depends(state_of)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]
-JobId = Annotated[
-    str, fastapi.Path(max_length=64, description="The job's id.", examples=["job_0n5c1k4v8d2s6m9q3x7z1b5f"])
-]
 
 LEAST_ROLE = {"GET": "read", "HEAD": "read", "OPTIONS": "read"}
 """Every other method needs ``write``, unless its router names a role."""

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from functools import partial
 from hmac import compare_digest
 from typing import Any
 
@@ -11,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import problems
+from app import heads, problems
 from app.documentation import pages
 from app.errors import (
     ChainruleError,
@@ -119,12 +120,13 @@ class Gate:
         except SQLAlchemyError as error:
             await _refuse(problems.unexpected(error), scope, send)
             return
+        app = partial(heads.answer, self.app) if scope["method"] == "HEAD" else self.app
         who: Principal | None = state.get("principal")
         if who is None:
-            await self.app(scope, limited, send)
+            await app(scope, limited, send)
             return
         with within(who.project_id):
-            await self.app(scope, limited, send)
+            await app(scope, limited, send)
 
     async def _principal(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal | None:
         """Who asks; None for one whose key is good for this path, and for nothing else."""

@@ -17,6 +17,7 @@ Algorithm*, 2014; W, b, z, a, delta, s_l, n, alpha and lambda are its letters.
 
 Ids are opaque; times are RFC 3339, UTC. Clients must accept fields and enum values that are not listed here;
 the server refuses fields that it does not know. Every error is `application/problem+json` (RFC 9457).
+Every path that takes GET takes HEAD.
 """
 
 TAGS: list[Json] = [

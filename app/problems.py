@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -61,7 +62,13 @@ def methods_of(app: FastAPI, path: str) -> list[str]:
     paths = app.openapi()["paths"]
     fitting = [each for each in paths if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", each), path)]
     nearest = min(fitting, key=lambda each: each.count("{"), default=None)
-    return [] if nearest is None else sorted(method.upper() for method in paths[nearest])
+    return [] if nearest is None else with_head(method.upper() for method in paths[nearest])
+
+
+def with_head(methods: Iterable[str]) -> list[str]:
+    """Whatever takes GET takes HEAD: see `heads`."""
+    found = set(methods)
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 def body(error: ChainruleError, path: str, request_id: str) -> bytes:
@@ -123,7 +130,7 @@ async def _http(request: Request, error: Exception) -> Response:
     translated.headers.update(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         taken = (error.headers or {}).get("Allow", "").split(", ")
-        allowed = methods_of(request.app, request.url.path) or sorted(taken)
+        allowed = methods_of(request.app, request.url.path) or with_head(taken)
         translated.headers = {"Allow": ", ".join(allowed)}
         translated.members = {"allowed": allowed}
     return response(request, translated)

@@ -29,7 +29,7 @@ class RequestLines:
 
     def _line(self, scope: Scope, status: int, size: int, milliseconds: float) -> str:
         state, moment = scope["state"], time.time()
-        what = scope["method"], getattr(scope.get("route"), "path", ""), status
+        what = scope["method"], getattr(scope.get("route"), "path_format", ""), status
         when = f"{_second(int(moment))}.{int(1000 * (moment % 1)):03d}Z"
         principal, client = state.get("principal"), scope.get("client")
         request_id, key_id = state.get("request_id", ""), "" if principal is None else principal.key_id

@@ -15,10 +15,10 @@ APP = Path(__file__).parents[1] / "app"
 LAYERS = (
     ("cli",),
     ("main", "commands", "serving"),
-    ("routes", "gate", "problems", "meter", "wire"),
+    ("routes", "gate", "heads", "problems", "meter", "wire"),
     ("worker", "operations", "*.router"),
     ("dependencies", "openapi"),
-    ("lists", "queries", "metrics", "request_log"),
+    ("lists", "paths", "queries", "metrics", "request_log"),
     ("backups", "checks"),
     ("housekeeping",),
     (
@@ -49,6 +49,7 @@ BESIDE = {
     ("serving", "main"),
     ("commands", "serving"),
     ("routes", "*.router"),
+    ("gate", "heads"),
     ("gate", "problems"),
     ("gate", "wire"),
     ("wire", "problems"),
@@ -58,10 +59,20 @@ BESIDE = {
 NOT_FOR_THE_API = {("serving", "worker"), ("cli", "worker"), ("commands", "worker")}
 """The API has no other business with the worker than to start it."""
 
-FRAMEWORK = {"main", "routes", "problems", "dependencies", "lists", "queries", "operations", "*.router"}
+FRAMEWORK = {
+    "main",
+    "routes",
+    "problems",
+    "dependencies",
+    "lists",
+    "paths",
+    "queries",
+    "operations",
+    "*.router",
+}
 ALLOWED: dict[str, set[str]] = {
     "fastapi": FRAMEWORK,
-    "starlette": FRAMEWORK | {"gate", "meter", "request_log", "models.warm", "following.stream"},
+    "starlette": FRAMEWORK | {"gate", "heads", "meter", "request_log", "models.warm", "following.stream"},
     "uvicorn": {"wire"},
     "typer": {"cli", "commands"},
     "polars": {"datasets"},

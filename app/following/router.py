@@ -64,7 +64,7 @@ def _names(known: str, etag: str) -> bool:
 
 
 @polled_routes.get(
-    "/{job_id}",
+    "/{job_id:job}",
     response_model=JobAnswer,
     summary="Read a job",
     response_description="The job.",

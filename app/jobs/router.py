@@ -99,7 +99,7 @@ def listing(
 
 
 @routes.patch(
-    "/{job_id}",
+    "/{job_id:job}",
     response_model=JobAnswer,
     summary="Change a job",
     response_description="The job as it is now.",
@@ -117,7 +117,7 @@ def change(job_id: JobId, body: JobChange, state: StateDep, principal: Principal
 
 
 @routes.delete(
-    "/{job_id}",
+    "/{job_id:job}",
     status_code=204,
     summary="Delete a job",
     response_description="It is deleted.",

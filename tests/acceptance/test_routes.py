@@ -39,19 +39,13 @@ def paths() -> dict[str, dict[str, str]]:
     for operation, role in {**OPERATIONS, **UNLISTED}.items():
         method, path = operation.split()
         found.setdefault(path, {})[method] = role
-    return found
+    return {
+        path: {**methods, "HEAD": methods["GET"]} if "GET" in methods else methods
+        for path, methods in found.items()
+    }
 
 
 PATHS = paths()
-
-
-def taken(path: str) -> dict[str, str]:
-    """The methods that this path takes, of whatever routes it is a path of."""
-    found: dict[str, str] = {}
-    for each, methods in PATHS.items():
-        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", each), path):
-            found = {**methods, **found} if "{" in each else {**found, **methods}
-    return found
 
 
 def routes_of(routes: list[BaseRoute]) -> Iterator[str]:
@@ -60,7 +54,7 @@ def routes_of(routes: list[BaseRoute]) -> Iterator[str]:
         inner = getattr(getattr(each, "original_router", each), "routes", None)
         if isinstance(each, Route):
             for method in each.methods or ():
-                yield f"{method} {re.sub(r':path(?=})', '', each.path)}"
+                yield f"{method} {re.sub(r':[a-z]+(?=})', '', each.path)}"
         elif inner:
             yield from routes_of(list(inner))
         else:
@@ -147,13 +141,12 @@ def test_a_key_opens_what_its_role_may(server: Server, role: str) -> None:
     wrong = []
     for path, method in product(PATHS, METHODS):
         answer = ask(wire, method, concrete(path))
-        methods = taken(concrete(path))
-        least = methods.get(method)
+        least = PATHS[path].get(method)
         if least is None:
             allowed = set((answer.header("allow") or "").replace(" ", "").split(","))
             fine = answer.status == 405 and allowed == set(PATHS[path])
         elif least != "none" and ROLES.index(role) < ROLES.index(least):
-            fine = answer.status == 403 and f"'{least}'".encode() in answer.body
+            fine = answer.status == 403 and (method == "HEAD" or f"'{least}'".encode() in answer.body)
         else:
             fine = answer.status in (200, 204, 404, 422)
         if not fine:

@@ -1,0 +1,19 @@
+"""What stands in paths."""
+
+from typing import Annotated
+
+from fastapi import Path
+from starlette.convertors import StringConvertor, register_url_convertor
+
+
+class _OwnOfJob(StringConvertor):
+    """``{job_id:job}``, where a path ends with it: /v1/jobs/plan is no job, and takes POST alone."""
+
+    regex = "(?!plan$)[^/]+"
+
+
+register_url_convertor("job", _OwnOfJob())
+
+JobId = Annotated[
+    str, Path(max_length=64, description="The job's id.", examples=["job_0n5c1k4v8d2s6m9q3x7z1b5f"])
+]
