@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import app
-from app import logs, openapi, problems, routes
+from app import logs, openapi, problems, routes, telemetry
 from app.audit.recording import note
 from app.datasets.admission import Admission
 from app.datasets.jail import Jail, Limits
@@ -61,6 +61,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=telemetry.CONFIGURATION,
     )
     application.state.chainrule = state
     problems.install(application)

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import logs
+from app import logs, telemetry
 from app.metrics.traffic import NO_ROUTE, NO_STATUS, Traffic
 from app.request_log import RequestLines
 
@@ -28,6 +28,7 @@ class Meter:
             await self.app(scope, receive, send)
             return
         logs.KNOWN.set(scope.setdefault("state", {}))  # the gate writes into it what it learns
+        telemetry.redact(scope)
         status, sent, began, start = NO_STATUS, 0, 0.0, perf_counter()
 
         def counted(message: Message) -> Awaitable[None]:

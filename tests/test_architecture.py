@@ -18,7 +18,7 @@ LAYERS = (
     ("routes", "gate", "heads", "problems", "meter", "wire"),
     ("worker", "operations", "*.router"),
     ("dependencies", "openapi"),
-    ("lists", "paths", "queries", "metrics", "request_log"),
+    ("lists", "paths", "queries", "metrics", "request_log", "telemetry"),
     ("backups", "checks"),
     ("housekeeping",),
     (
@@ -68,12 +68,14 @@ FRAMEWORK = {
     "paths",
     "queries",
     "operations",
+    "telemetry",
     "*.router",
 }
 ALLOWED: dict[str, set[str]] = {
     "fastapi": FRAMEWORK,
     "starlette": FRAMEWORK | {"gate", "heads", "meter", "request_log", "models.warm", "following.stream"},
     "uvicorn": {"wire"},
+    "opentelemetry": {"telemetry"},
     "typer": {"cli", "commands"},
     "polars": {"datasets"},
     "prometheus_client": {"metrics"},

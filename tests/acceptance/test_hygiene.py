@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.storage.declaring import Table
-from tests.support.canaries import CELLS, PACKED, Walked, walk
+from tests.support.canaries import Walked, leaks, walk
 from tests.support.server import Server
 
 pytestmark = pytest.mark.slow
@@ -152,13 +152,6 @@ def test_the_api_writes_into_its_data_directory_only(seen: Seen) -> None:
 def test_temporary_files_are_none(seen: Seen) -> None:
     assert list(seen.temporary.rglob("*")) == []
     assert list((seen.server.data_dir / "incoming").iterdir()) == []
-
-
-def leaks(content: bytes, keys: list[str], cells: bool = True) -> list[object]:
-    wanted = [*keys, *(CELLS if cells else ())]
-    return [
-        each for each in (*(word.encode() for word in wanted), *(PACKED if cells else ())) if each in content
-    ]
 
 
 def test_logs_and_error_bodies_have_no_key_and_no_cell(seen: Seen) -> None:

@@ -32,8 +32,13 @@ from tests.support.training import LINE, submit, upload
 HEADS = int(os.environ.get("CHAINRULE_TEST_HEADS", "200"))
 BODIES = int(os.environ.get("CHAINRULE_TEST_BODIES", "200"))
 DEAF = int(os.environ.get("CHAINRULE_TEST_DEAF", "60"))
-A_SECOND = 100
-"""So many come, at most. They take 2 ms of a core each when they come, before anybody can be slow."""
+A_SECOND = 500
+"""So many come, at most. More slowly, the first are cut off before the last are there."""
+
+ADDRESSES = [f"127.0.0.{last}" for last in range(2, 10)]
+"""Where they come from, in turn: nginx lets 500 in from each."""
+
+Address = tuple[str, int]
 
 FEW = (30, 30, 10)
 ENDLESS = {"epochs": 10_000_000, "early_stopping": None}
@@ -76,9 +81,10 @@ class Probes(threading.Thread):
                 self.answers.append(int(content.split()[1]) if content else 0)
 
 
-def connected(front: Front, *, deaf: bool = False) -> socket.socket:
+def connected(front: Front, *, source: str = "127.0.0.1", deaf: bool = False) -> socket.socket:
     plain = socket.socket()
     plain.settimeout(20)
+    plain.bind((source, 0))
     if deaf:
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     plain.connect(("127.0.0.1", front.port))
@@ -98,32 +104,34 @@ def paths(server: Server) -> Paths:
 @contextlib.contextmanager
 def crowd(
     server: Server, front: Front, asked: Paths, heads: int, bodies: int, deaf: int
-) -> Iterator[set[int]]:
-    """So many of each kind, mixed; the ports that they come from."""
+) -> Iterator[set[Address]]:
+    """So many of each kind, mixed; where they come from."""
     lines = f"Host: localhost\r\nAuthorization: Bearer {server.admin_key}\r\n".encode()
     half = head("POST", "/v1/architectures", lines, JSON, b"Content-Length: 100000\r\n") + b'{"layers": ['
     upload = head("POST", "/v1/datasets", lines, b"Content-Type: text/csv\r\nContent-Length: 99999\r\n")
     content = head("GET", asked.content, lines)
     stream = head("GET", asked.events, lines, b"Accept: text/event-stream\r\n")
     with contextlib.ExitStack() as stack:
-        ports = set()
+        sources, start = set(), time.monotonic()
         coming = [(b"GET /v1 HTTP/1.1\r\nHost: localhost\r\nX-Half: ", False)] * heads
         coming += [(upload + b"x,y\n1,2\n" if each % 10 == 0 else half, False) for each in range(bodies)]
         coming += [(stream if each % 2 else content, True) for each in range(deaf)]
         random.Random(0).shuffle(coming)
-        for said, reads_nothing in coming:
-            client = stack.enter_context(contextlib.closing(connected(front, deaf=reads_nothing)))
-            ports.add(client.getsockname()[1])
+        for number, (said, reads_nothing) in enumerate(coming):
+            source = ADDRESSES[number % len(ADDRESSES)]
+            client = connected(front, source=source, deaf=reads_nothing)
+            stack.enter_context(contextlib.closing(client))
+            sources.add(client.getsockname())
             with contextlib.suppress(OSError):  # a late one may find that it was sent away
                 client.sendall(said)
-            time.sleep(1 / A_SECOND)
-        yield ports
+            time.sleep(max(0.0, start + number / A_SECOND - time.monotonic()))
+        yield sources
 
 
-def held(front: Front, ports: set[int]) -> int:
+def held(front: Front, sources: set[Address]) -> int:
     """How many of those connections the other side still has."""
     found = [each for process in front.holders() for each in process.net_connections("tcp")]
-    return len([each for each in found if each.raddr and each.raddr.port in ports])
+    return len([each for each in found if each.raddr and tuple(each.raddr) in sources])
 
 
 def endless(server: Server) -> str:
@@ -140,10 +148,10 @@ def come_and_go(server: Server, front: Front, job: str, asked: Paths, counts: tu
     probes, start = Probes(front), time.monotonic()
     before = server.processes().api.memory_info().rss
     probes.start()
-    with crowd(server, front, asked, *counts) as ports:
+    with crowd(server, front, asked, *counts) as sources:
         came, most = time.monotonic(), 0
-        until(lambda: held(front, ports), 5)
-        while (left := held(front, ports)) and time.monotonic() < came + 40:
+        until(lambda: held(front, sources), 5)
+        while (left := held(front, sources)) and time.monotonic() < came + 40:
             most = max(most, left)
             time.sleep(0.2)
         gone = time.monotonic() - came

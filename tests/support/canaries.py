@@ -145,3 +145,11 @@ def _fail(server: Server, client: httpx.Client, body: Json) -> None:
         if status() == "running":
             trainers: list[psutil.Process] = until(lambda: server.processes().trainers)
             kill(busiest(trainers))
+
+
+def leaks(content: bytes, keys: list[str], cells: bool = True) -> list[object]:
+    """The keys and the cells that are in it."""
+    wanted = [*keys, *(CELLS if cells else ())]
+    return [
+        each for each in (*(word.encode() for word in wanted), *(PACKED if cells else ())) if each in content
+    ]

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 
 class Arrived(NamedTuple):
-    """A message: its headers in lower case, and its body as it came."""
+    """A message: its headers in lower case, its body as it came, and the path that it came to."""
 
     headers: dict[str, str]
     body: bytes
+    path: str
 
     @property
     def event(self) -> dict[str, Any]:
@@ -43,7 +44,8 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                message = Arrived({name.lower(): value for name, value in self.headers.items()}, body)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                message = Arrived(headers, body, self.path)
                 receiver.arrived.append(message)
                 status = receiver.answer(message)
                 self.send_response(status)
