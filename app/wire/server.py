@@ -18,6 +18,10 @@ from app.wire.tls import Certificate, Handshake
 
 Hook = Callable[[], object]
 
+ACCEPTS_A_ROUND = 16
+"""The event loop (libuv's) lets one connection in by each descriptor that listens, then serves all the others
+once: where those are a thousand, who comes last would wait for seconds behind all that came with him."""
+
 
 class Server(uvicorn.Server):
     """``application`` is ASGI's. When a signal asks the server to stop, ``at_once`` are called in its handler
@@ -84,7 +88,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self.door.start()
-        await super().startup(sockets)
+        more = [each.dup() for each in sockets or () for _ in range(ACCEPTS_A_ROUND - 1)]
+        await super().startup(None if sockets is None else [*sockets, *more])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.door.hurry = True
