@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 
-from app import confinement, logs
+from app import confinement, logs, telemetry
 from app.dependencies import State
 from app.housekeeping import Housekeeping
 from app.main import create_app, prepare
@@ -101,6 +101,7 @@ def serve(settings: Settings) -> None:
     confinement.shed()
     os.umask(0o077)  # what we write is for us alone, also in a directory that others made
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    telemetry.prepare()
     database = Database(settings.url)
     prepare(settings, database)
     application = create_app(settings, database)

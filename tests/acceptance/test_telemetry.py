@@ -1,4 +1,4 @@
-"""What goes to a collector of OpenTelemetry: nothing, or spans and metrics without a client's words.
+"""What goes to a collector of OpenTelemetry: nothing, or spans without a client's words.
 
 python -m pip install 'fastapi[opentelemetry]'
 python -m pytest -m slow tests/acceptance/test_telemetry.py
@@ -6,13 +6,15 @@ python -m pytest -m slow tests/acceptance/test_telemetry.py
 
 import importlib.util
 import secrets
+import socket
+import time
 from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 
 from tests.support.canaries import UNKNOWN, leaks, walk
-from tests.support.receiver import Arrived, Receiver
+from tests.support.receiver import Receiver
 from tests.support.server import Server
 from tests.support.training import made
 
@@ -32,7 +34,7 @@ def collector() -> Receiver:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, collector: Receiver) -> pytest.MonkeyPatch:
-    """As docs/metrics.md says, but for the variable that turns it on."""
+    """As docs/operating.md says, but for the variable that turns it on."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     monkeypatch.setenv("OTEL_SERVICE_NAME", "chainrule")
     return monkeypatch
@@ -62,17 +64,25 @@ def test_spans_of_requests_are_sent_and_hold_no_word_of_a_client(
         assert _unexpected(server) == 500
         server.stop()
 
-    def sent(path: str) -> list[Arrived]:
-        return [each for each in collector.arrived if each.path == path]
-
-    spans = b"".join(each.body for each in sent("/v1/traces"))
+    assert {each.path for each in collector.arrived} == {"/v1/traces"}  # logs and metrics are our own
+    spans = b"".join(each.body for each in collector.arrived)
     for name in (b"POST /v1/datasets", b"GET /v1/jobs/{job_id}", b"POST /v1/models/{model_id}/predict"):
         assert name in spans
     assert b"chainrule" in spans
-    metrics = b"".join(each.body for each in sent("/v1/metrics"))
-    assert b"http.server.request.duration" in metrics
-    assert sent("/v1/logs") == []
-    assert leaks(spans + metrics, [*walked.keys, planted]) == []
+    assert leaks(spans, [*walked.keys, planted]) == []
+
+
+def test_a_collector_that_never_answers_keeps_nobody(
+    new_server: Callable[..., Server], environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        server = new_server(workers=1)
+        made(server.client().get("/v1/jobs"), 200)
+        start = time.monotonic()
+        assert server.stop(60) == 0
+        assert time.monotonic() - start < 10
 
 
 def _unexpected(server: Server) -> int:

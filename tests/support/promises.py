@@ -143,7 +143,8 @@ def _differences(session: Session, job: Job, control: Control) -> Iterator[str]:
     for name in ("status", "result", "sha256", "kept"):
         there, here = getattr(control, name), getattr(ours, name)
         if here != there:
-            yield f"{name} is {here}, and undisturbed {there}"
+            why = f" ({job.error['code']})" if name == "status" and job.error else ""
+            yield f"{name} is {here}{why}, and undisturbed {there}"
     if ours.rows != control.rows:
         pairs = zip(ours.rows, control.rows, strict=False)
         first = next((mine for mine, theirs in pairs if mine != theirs), ("the number of rows",))
