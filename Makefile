@@ -49,7 +49,9 @@ examples: $(VENV)/.dev ## Train on real data, beside scikit-learn
 serve: $(VENV)/.runtime ## Run the server on http://127.0.0.1:8000, data in ./chainrule-data
 	@$(BIN)/chainrule-server serve
 
+# Tests start our programs hundreds of times. Where PYTHONDONTWRITEBYTECODE is set, each would compile itself.
 test: $(VENV)/.dev ## Run the tests
+	@$(BIN)/python -m compileall -qq app alembic
 	@$(BIN)/python -m pytest -m "not slow" $(SIDE_BY_SIDE)
 
 check: $(VENV)/.dev lint ## Run everything: lint, the slow tests too, PyTorch and MNIST if they can be had

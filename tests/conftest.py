@@ -41,7 +41,7 @@ class Starter:
         directory = data_dir or self._directories.mktemp("server") / f"data{next(self._numbers)}"
         url = None
         if backend == "postgres":
-            url = self._request.getfixturevalue("postgres").new_database()
+            url = self._request.getfixturevalue("postgres").new_database(migrated=True)
         server = Server(directory, url, **options)  # type: ignore[arg-type]
         self._stack.callback(server.close)
         return server.start()

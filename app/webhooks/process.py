@@ -14,7 +14,6 @@ from app.confinement import shed
 from app.keeper import Keeper
 from app.storage.changes import Changes
 from app.storage.database import Database
-from app.webhooks.delivery import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +58,8 @@ class EmbeddedSender(Keeper):
 
 def main() -> None:
     """Send until SIGTERM or SIGINT, or until the parent has gone when it is ``serve``'s own."""
+    from app.webhooks.delivery import Delivery  # `serve` has no need of it, and it takes long to import
+
     embedded = sys.argv[1] == EMBEDDED
     sending = Sending(**json.loads(os.environ.pop(DESCRIBED)))
     logs.configure(sending.log_format, "webhooks")

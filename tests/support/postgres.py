@@ -28,7 +28,8 @@ class Postgres:
             self._server = get_server(self._directory / "data")
         # The system outlives every test: nothing here could be lost by what only a power cut takes.
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET fsync = off")
+            for setting in ("fsync", "full_page_writes", "wal_init_zero"):
+                connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
             connection.execute("SELECT pg_reload_conf()")
         self._numbers = itertools.count(1)
         self._migrated = False
@@ -65,5 +66,7 @@ class Postgres:
         self._server.ensure_postgres_running()
 
     def stop(self) -> None:
+        self._server.cleanup_mode = None  # it would write hundreds of databases to the disk first
+        self.stop_at_once()
         self._server.cleanup()
         shutil.rmtree(self._directory)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import httpx
 import psutil
 
+from app.storage import migration
 from app.storage.database import Database
 
 COMMAND = str(Path(sys.executable).parent / "chainrule-server")
@@ -71,10 +72,9 @@ class Server:
     def start(self) -> "Server":
         """Migrate (Postgres), serve, and wait until it is ready, with a live worker unless it has none."""
         if self.database_url is not None:
-            with self.log.open("ab") as log:
-                command = [COMMAND, "migrate", "--database-url", self.database_url]
-                command += ["--data-dir", str(self.data_dir)]
-                subprocess.run(command, env=self._environment, stdout=log, stderr=log, check=True)
+            # As the command `migrate`, which storage/test_upgrading.py runs: that costs a second each time.
+            with contextlib.closing(Database(self.database_url, 1, patience=None)) as database:
+                migration.upgrade(database)
         self._process = self._popen("serve", "--port", str(self._port), "--workers", str(self._workers))
         assert self._process.stdout is not None
         first = self._process.stdout.readline().decode()
