@@ -11,9 +11,13 @@ from tests.support.server import Server, until
 from tests.support.training import LINE, assert_whole, finished, log_of, made, submit, upload
 
 
+@pytest.fixture(scope="module")
+def server(new_server: Callable[..., Server]) -> Server:
+    return new_server(workers=1, snapshot_seconds=0.05, lease_seconds=2)
+
+
 @pytest.mark.parametrize("elsewhere", [True, False])
-def test_a_job_that_was_moved_says_what_differs(new_server: Callable[..., Server], elsewhere: bool) -> None:
-    server = new_server(workers=1, snapshot_seconds=0.05, lease_seconds=2)
+def test_a_job_that_was_moved_says_what_differs(server: Server, elsewhere: bool) -> None:
     client = server.client()
     training = {"epochs": 10_000_000, "early_stopping": None}
     job = submit(client, dataset_id=upload(client, LINE)["id"], target="y", training=training)["id"]
