@@ -1,5 +1,6 @@
 """``serve``: the API process, with its workers as descendants, from the first key to the last stream."""
 
+import gc
 import logging
 import os
 import signal
@@ -105,6 +106,8 @@ def serve(settings: Settings) -> None:
     database = Database(settings.url)
     prepare(settings, database)
     application = create_app(settings, database)
+    gc.freeze()  # all this stays: a collection that looked at it would hold up every request
+    gc.enable()
     # Forms go through a temporary file. Here it is on the disk whose reserve is kept, and not in /tmp.
     tempfile.tempdir = str(settings.data_dir / "incoming")
     state: State = application.state.chainrule

@@ -1,6 +1,7 @@
 """serve, worker, webhooks: processes that run until they are told to stop."""
 
 import contextlib
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,7 @@ def serve(
     ] = None,
 ) -> None:
     """Run the API and its workers."""
+    gc.disable()  # until all is set up, for which it takes a fifth longer; see `serving.serve`
     from app import serving
 
     settings = settings_of(
