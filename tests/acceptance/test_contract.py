@@ -247,7 +247,10 @@ def test_every_answer_has_a_request_id(client: httpx.Client, method: str, path: 
 
 
 def test_the_methods_of_a_path_are_those_of_its_operations(client: httpx.Client) -> None:
-    for path, allowed in (("/v1/jobs/plan", ["POST"]), ("/v1/jobs/job_0", ["DELETE", "GET", "PATCH"])):
+    for path, allowed in (
+        ("/v1/jobs/plan", ["POST"]),
+        ("/v1/jobs/job_0", ["DELETE", "GET", "HEAD", "PATCH"]),
+    ):
         response = client.put(path)
         assert assert_problem(response, 405)["allowed"] == allowed
         assert response.headers["allow"] == ", ".join(allowed)
