@@ -9,7 +9,7 @@ TORCH := torch==2.13.0
 JAX := jax==0.10.2
 MLXTEND := mlxtend==0.25.0
 BENCHES := compare service
-SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 FAULTS := FAULTS FILLS KILLS RESTARTS TRIES ZOMBIES
 COUNT := 10
 SEED := $(shell date +%s)

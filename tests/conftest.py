@@ -100,6 +100,8 @@ def database(
     database = Database(url, pool_size=4)
     yield database
     database.close()
+    if backend == "postgres":
+        request.getfixturevalue("postgres").drop(url)
 
 
 @pytest.fixture

@@ -81,8 +81,9 @@ class Graveyard:
     def _asleep(self, manner: str) -> Iterator[list[psutil.Process]]:
         """The trainer and the supervisor that hold the job; neither has a lock that others wait for."""
         while True:
+            holder = until(lambda: self.job().worker_id, 30)  # nobody has it for as long as it changes hands
             with self.database.reading() as session:
-                worker = session.get_one(Worker, self.job().worker_id)
+                worker = session.get_one(Worker, holder)
             supervisor = psutil.Process(worker.pid)
             both = [*trainers_of(supervisor), supervisor]
             asleep = both[-1:] if manner == "supervisor alone" else both
