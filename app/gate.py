@@ -26,6 +26,7 @@ from app.errors import (
 from app.keys.service import Authenticator, Principal
 from app.projects import rates
 from app.projects.rates import Standing
+from app.schemas import normal
 from app.settings import Settings
 from app.storage.scope import within
 from app.wire.headers import complete
@@ -196,7 +197,7 @@ def _same(token: str, secret: str) -> bool:
 def _text(value: bytes) -> str:
     """A header's text: UTF-8, or else what HTTP once meant by such bytes."""
     try:
-        return value.decode()
+        return normal(value.decode())
     except UnicodeDecodeError:
         return value.decode("latin-1")
 

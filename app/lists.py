@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Query, Request
 
 from app.errors import Fault, Invalid
+from app.schemas import normal
 from app.storage.paging import Window
 
 MOST_LABELS = 16
@@ -51,7 +52,7 @@ def window(
     if len(labels) > MOST_LABELS:
         message = f"At most {MOST_LABELS} notes at once."
         raise Invalid(f"metadata: {message}", Fault("metadata", "out_of_range", message))
-    return replace(part, equal={} if name is None else {"name": name}, labels=labels)
+    return replace(part, equal={} if name is None else {"name": normal(name)}, labels=labels)
 
 
 WindowDep = Annotated[Window, Depends(window)]

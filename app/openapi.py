@@ -108,6 +108,9 @@ def refused(description: str) -> Json:
     return {"description": description, "content": _PROBLEM}
 
 
+QUOTA_REACHED = "The key's role is too low; or the project has as much as it may, and quota names the limit."
+
+
 def later(description: str) -> Json:
     """A problem that goes away by itself: Retry-After says when to ask again."""
     return {**refused(description), "headers": RETRY}

@@ -74,6 +74,13 @@ class LimitsAnswer(Answer):
     max_datasets: int | None = Field(
         description="Datasets of a project that has no limit of its own; null: no limit.", examples=[50]
     )
+    max_architectures: int | None = Field(
+        description="Stored architectures of a project that has no limit of its own; null: no limit.",
+        examples=[1000],
+    )
+    max_aliases: int | None = Field(
+        description="Aliases of a project that has no limit of its own; null: no limit.", examples=[100]
+    )
     max_stored_bytes: int | None = Field(
         description="Bytes stored of a project that has no limit of its own; null: no limit.",
         examples=[10737418240],
@@ -204,6 +211,8 @@ def server(state: StateDep) -> dict[str, Any]:
         "max_running_jobs",
         "max_queued_jobs",
         "max_datasets",
+        "max_architectures",
+        "max_aliases",
         "max_stored_bytes",
         "max_multiply_adds_per_day",
     )

@@ -1,5 +1,7 @@
 """What every resource's wire form has in common."""
 
+import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -44,16 +46,30 @@ def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, breaks of lines, and what turns the direction of the text behind it."""
+
+
 def _printable(text: str) -> str:
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        raise ValueError("Control characters are not allowed here")
+    if _UNSEEN.search(text):
+        raise ValueError("Control characters, also those of the direction of text, are not allowed here")
     return text
+
+
+def normal(text: str) -> str:
+    """A name as it is kept and compared (NFC): what looks the same to people is the same name."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 Time = Annotated[
     datetime, PlainSerializer(_utc, return_type=str), Field(examples=["2026-03-14T09:26:53.589793Z"])
 ]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)]
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=255),
+    AfterValidator(_printable),
+    AfterValidator(normal),
+]
 Labels = Annotated[
     dict[
         Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_printable)],

@@ -107,6 +107,12 @@ class Settings(BaseSettings):
     max_datasets: int | None = Field(
         None, ge=0, description="Most datasets of a project that has no limit of its own."
     )
+    max_architectures: int | None = Field(
+        None, ge=0, description="Most stored architectures of a project that has no limit of its own."
+    )
+    max_aliases: int | None = Field(
+        None, ge=0, description="Most aliases of a project that has no limit of its own."
+    )
     max_stored_bytes: int | None = Field(
         None, ge=0, description="Most bytes stored of a project that has no limit of its own."
     )

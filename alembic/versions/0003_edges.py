@@ -18,7 +18,10 @@ TRIGGERS = {
     "audit_heads_put_back": ("UPDATE", "audit_heads", "NEW.count < OLD.count"),
     "audit_heads_deleted": ("DELETE", "audit_heads", "true"),
 }
-QUOTAS = ("max_datasets", "max_bytes", "max_multiply_adds_per_day", "max_requests_per_minute")
+QUOTAS = (
+    *("max_datasets", "max_architectures", "max_aliases", "max_bytes"),
+    *("max_multiply_adds_per_day", "max_requests_per_minute"),
+)
 KEPT = """UPDATE jobs SET kept_bytes = coalesce((
     SELECT sum(blobs.size) FROM snapshots JOIN blobs ON blobs.sha256 = snapshots.content
     WHERE snapshots.job_id = jobs.id), 0)
@@ -52,6 +55,7 @@ REQUESTED = {
 def upgrade() -> None:
     for name in QUOTAS:
         op.add_column("projects", sa.Column(name, sa.BigInteger(), nullable=True))
+    op.add_column("projects", sa.Column("created_by", sa.String(), nullable=True))
     op.add_column("datasets", sa.Column("shared", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("datasets", sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True))
     op.create_index(
@@ -68,6 +72,7 @@ def upgrade() -> None:
     for table, name in SIZES:
         op.create_index(op.f(f"ix_{table}_project_id_{name}"), table, ["project_id", name])
     op.add_column("workers", sa.Column("counts", sa.JSON(), nullable=False, server_default=sa.text("'{}'")))
+    op.add_column("jobs", sa.Column("charged_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("jobs", sa.Column("initial_model_id", sa.String(), nullable=True))
     requested = REQUESTED[op.get_bind().dialect.name]
     op.execute(f"UPDATE jobs SET initial_model_id = {requested}")  # noqa: S608 (ours) # nosec B608
@@ -191,8 +196,10 @@ def downgrade() -> None:
     for table, name in (("jobs", "multiply_adds"), *SIZES[1:]):
         op.drop_column(table, name)
     op.drop_column("jobs", "initial_model_id")
+    op.drop_column("jobs", "charged_at")
     op.drop_index(op.f("ix_datasets_shared"), "datasets")
     op.drop_column("datasets", "last_used_at")
     op.drop_column("datasets", "shared")
+    op.drop_column("projects", "created_by")
     for name in QUOTAS:
         op.drop_column("projects", name)

@@ -7,7 +7,7 @@ from fastapi import Path, Query, Response
 from app.aliases import service
 from app.aliases.schemas import PATTERN, AliasAnswer, AliasPut
 from app.dependencies import PrincipalDep, StateDep, listed, router
-from app.openapi import located
+from app.openapi import QUOTA_REACHED, located, refused
 from app.schemas import Page
 from app.storage.paging import Window
 
@@ -29,14 +29,14 @@ NewAlias = Annotated[
     response_model=AliasAnswer,
     summary="Set an alias",
     response_description="It was there before, and stands for this model now.",
-    responses={201: {"model": AliasAnswer, **located("It is new.")}},
+    responses={201: {"model": AliasAnswer, **located("It is new.")}, 403: refused(QUOTA_REACHED)},
 )
 def put(
     alias: NewAlias, body: AliasPut, response: Response, state: StateDep, principal: PrincipalDep
 ) -> dict[str, Any]:
     """Let a name stand for a model wherever the model's id may stand; predictions follow within a second."""
     with state.database.writing() as session:
-        row, is_new = service.put(session, principal, alias, body.model_id)
+        row, is_new = service.put(session, principal, alias, body.model_id, state.quotas)
         answer = service.answer(row)
     if is_new:
         response.status_code = 201

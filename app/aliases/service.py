@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 from app.audit.recording import note
 from app.errors import Fault, NotFound
 from app.keys.service import Principal
+from app.projects import quotas
+from app.projects.quotas import Quotas
 from app.storage import lookup
 from app.storage.columns import now
 from app.storage.paging import Window
@@ -64,15 +66,23 @@ def listing(session: Session, principal: Principal, window: Window) -> tuple[Seq
     return rows[: window.limit], len(rows) > window.limit
 
 
-def put(session: Session, principal: Principal, name: str, reference: str) -> tuple[Alias, bool]:
+def put(
+    session: Session, principal: Principal, name: str, reference: str, default: Quotas
+) -> tuple[Alias, bool]:
     """Let the alias stand for a model from now on; True where there was none of that name.
 
-    ``reference`` may be another alias: what is kept is the model that it stands for now. Raises NotFound.
+    ``reference`` may be another alias: what is kept is the model that it stands for now. Raises NotFound, and
+    QuotaReached where the name is new; ``default`` holds unless the project has limits of its own.
     """
     project_id = principal.project_id
     # Locked: whoever deletes the model sees the alias, or is seen to have deleted it.
     model = lookup.get(session, Model, project_id, meant(project_id, reference), "model_id", lock=True)
     before = session.get(Alias, (project_id, name), with_for_update=True)
+    if before is None:
+        held = quotas.of(session, project_id, default, lock=True)
+        before = session.get(Alias, (project_id, name))  # somebody may just have been faster
+    if before is None:
+        quotas.admit_one(session, project_id, held, "aliases")
     if before is None or before.model_id != model.id:
         moment = now()
         insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert

@@ -18,7 +18,7 @@ from app.dependencies import (
     router,
 )
 from app.keys.idempotency import Answered
-from app.openapi import LABEL_FILTER, creates
+from app.openapi import LABEL_FILTER, QUOTA_REACHED, creates, refused
 from app.schemas import Page, Renamed
 from app.storage.paging import page
 from app.storage.tables import Architecture
@@ -52,7 +52,7 @@ def answer(row: Architecture) -> dict[str, Any]:
     status_code=201,
     response_model=ArchitectureAnswer,
     summary="Store an architecture",
-    responses=creates(201, "It is stored."),
+    responses={**creates(201, "It is stored."), 403: refused(QUOTA_REACHED)},
     dependencies=[Depends(need_room)],
 )
 def create(body: ArchitectureCreate, state: StateDep, principal: PrincipalDep, once: OnceDep) -> Response:
@@ -60,7 +60,7 @@ def create(body: ArchitectureCreate, state: StateDep, principal: PrincipalDep, o
 
     def store() -> Answered:
         with once.writing() as session:
-            row = service.create(session, state.settings, principal, body)
+            row = service.create(session, state.settings, principal, body, state.quotas)
             return once.answer(session, f"/v1/architectures/{row.id}", answer(row))
 
     return created(once.run(body.as_sent, store))

@@ -5,6 +5,8 @@ from sqlalchemy.orm import Session
 from app.architectures.schemas import ArchitectureCreate, ArchitectureSpec
 from app.errors import Fault, Invalid
 from app.keys.service import Principal
+from app.projects import quotas
+from app.projects.quotas import Quotas
 from app.settings import Settings
 from app.storage import lookup
 from app.storage.columns import new_id, now
@@ -12,9 +14,12 @@ from app.storage.tables import Architecture
 
 
 def create(
-    session: Session, settings: Settings, principal: Principal, asked: ArchitectureCreate
+    session: Session, settings: Settings, principal: Principal, asked: ArchitectureCreate, default: Quotas
 ) -> Architecture:
-    """Store an architecture. Raises Invalid when it is beyond this server's limits."""
+    """Store an architecture. Raises Invalid when it is beyond this server's limits, and QuotaReached.
+
+    ``default`` holds unless the project has limits of its own.
+    """
     faults = [
         Fault(f"layers[{index}].units", "out_of_range", f"At most {settings.max_units} units a layer.")
         for index, layer in enumerate(asked.layers)
@@ -24,6 +29,8 @@ def create(
         faults = [Fault("layers", "out_of_range", f"At most {settings.max_hidden_layers} hidden layers.")]
     if faults:
         raise Invalid(f"{faults[0].param}: {faults[0].message}", *faults)
+    held = quotas.of(session, principal.project_id, default, lock=True)
+    quotas.admit_one(session, principal.project_id, held, "architectures")
     architecture = Architecture(
         id=new_id("arch"),
         project_id=principal.project_id,

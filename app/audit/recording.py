@@ -30,7 +30,7 @@ FACTS = {
     "keys": ("role", "expires_at"),
     "models": ("sha256", "job_id"),
     "projects": (
-        *("max_running", "max_queued", "max_datasets", "max_bytes"),
+        *("max_running", "max_queued", "max_datasets", "max_architectures", "max_aliases", "max_bytes"),
         *("max_multiply_adds_per_day", "max_requests_per_minute"),
     ),
 }

@@ -8,7 +8,7 @@ from fastapi import Query
 from app.audit import service
 from app.audit.schemas import AuditAnswer
 from app.dependencies import PartDep, StateDep, listed, router
-from app.schemas import Page
+from app.schemas import Page, normal
 
 routes = router("/v1/audit", "keys", role="admin")
 
@@ -56,7 +56,7 @@ def listing(
 ) -> dict[str, Any]:
     """Who made, changed, deleted or steered what, in every project, newest first."""
     filters = {
-        "project": project,
+        "project": None if project is None else normal(project),
         "key_id": key_id,
         "object_id": object_id,
         "action": action,

@@ -48,6 +48,8 @@ def limit(
     running: Annotated[int | None, typer.Option(min=0, help="Most jobs that run at once.")] = None,
     queued: Annotated[int | None, typer.Option(min=0, help="Most jobs that wait.")] = None,
     datasets: Annotated[int | None, typer.Option(min=0, help="Most datasets.")] = None,
+    architectures: Annotated[int | None, typer.Option(min=0, help="Most stored architectures.")] = None,
+    aliases: Annotated[int | None, typer.Option(min=0, help="Most aliases.")] = None,
     stored_bytes: Annotated[
         int | None, typer.Option("--bytes", min=0, help="Most bytes of datasets, models and snapshots.")
     ] = None,
@@ -68,7 +70,8 @@ def limit(
     from app.errors import NotFound
     from app.projects import service
 
-    asked = (running, queued, datasets, stored_bytes, multiply_adds_per_day, requests_per_minute)
+    counts = running, queued, datasets, architectures, aliases
+    asked = *counts, stored_bytes, multiply_adds_per_day, requests_per_minute
     limits = dict(zip(service.LIMITS, asked, strict=True))
     given = {each: most for each, most in limits.items() if reset or most is not None}
     try:

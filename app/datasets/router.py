@@ -31,7 +31,7 @@ from app.dependencies import (
 from app.errors import Fault, Invalid, MalformedRequest, UnsupportedMediaType
 from app.keys.idempotency import Once
 from app.keys.service import Principal
-from app.openapi import LABEL_FILTER, creates, later, refused
+from app.openapi import LABEL_FILTER, QUOTA_REACHED, creates, later, refused
 from app.schemas import Page
 from app.storage.disk import Disk
 from app.storage.paging import page
@@ -55,9 +55,7 @@ DatasetId = Annotated[
     summary="Upload a dataset",
     responses={
         **creates(201, "It is parsed and kept."),
-        403: refused(
-            "The key's role is too low; or the project has as much as it may, and quota names the limit."
-        ),
+        403: refused(QUOTA_REACHED),
         429: later("As many uploads of this project are under way as may."),
     },
     dependencies=[Depends(need_room)],

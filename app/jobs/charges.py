@@ -12,6 +12,7 @@ from app.jobs import keeping
 from app.jobs.memory import Load
 from app.projects import quotas
 from app.projects.quotas import MOST_MULTIPLY_ADDS, Quotas
+from app.storage.columns import now
 from app.storage.declaring import core
 from app.storage.tables import Blob, Job, Snapshot
 
@@ -31,7 +32,11 @@ KEPT = _all(_contents, _blobs.c.size, _snapshots.c.job_id == _jobs.c.id) + _all(
 """For an UPDATE of the job: the bytes of the snapshots that it has, and of the parameters it started from."""
 
 COUNTED = sa.select(
-    *(Job.project_id, Job.created_at, Job.multiply_adds),
+    *(
+        Job.project_id,
+        sa.func.coalesce(Job.charged_at, Job.created_at).label("charged_at"),
+        Job.multiply_adds,
+    ),
     Job.training["epochs"].as_integer().label("epochs"),
 ).where(Job.id == sa.bindparam("job"))
 
@@ -68,19 +73,21 @@ def take(session: Session, project_id: str, held: Quotas, day: str, charge: Char
 
 
 def take_again(session: Session, job: Job, held: Quotas) -> None:
-    """Let one that had ended count once more with what is left of it. Raises as `take` does."""
+    """Let one that had ended count from today on with what is left of it. Raises as `take` does."""
     count = to_engine(job.architecture).parameter_count
     left = job.training["epochs"] - job.epochs_completed
     charge = Charge(job.multiply_adds, left, job.kept_bytes + keeping.most_bytes(job.training, count))
-    take(session, job.project_id, held, quotas.day_of(job.created_at), charge, job.kept_bytes)
+    job.charged_at = now()
+    take(session, job.project_id, held, quotas.day_of(job.charged_at), charge, job.kept_bytes)
     job.kept_bytes = charge.kept_bytes
 
 
 def settle(session: Session, job_id: str, epochs: int) -> None:
     """In the transaction that ends a job: the epochs that it has not trained count no more.
 
-    It still counts on the day on which it was submitted. See `KEPT` for its bytes.
+    What it has trained still counts on the day on which it was submitted, or tried again. See `KEPT` for its
+    bytes.
     """
     row = session.execute(COUNTED, {"job": job_id}).one()
     left = row.multiply_adds * max(0, row.epochs - epochs)
-    quotas.give_back(session, row.project_id, quotas.day_of(row.created_at), left)
+    quotas.give_back(session, row.project_id, quotas.day_of(row.charged_at), left)

@@ -25,7 +25,7 @@ from app.jobs.plans import PlanAnswer
 from app.jobs.schemas import JobChange, JobCreate
 from app.jobs.states import Action
 from app.jobs.states import State as JobState
-from app.openapi import LABEL_FILTER, creates, later, located, refused
+from app.openapi import LABEL_FILTER, QUOTA_REACHED, creates, later, located, refused
 from app.schemas import Page
 from app.storage.paging import page
 from app.storage.tables import Job
@@ -34,7 +34,7 @@ routes = router("/v1/jobs", "jobs")
 
 FULL = later("As many jobs of this project wait as may.")
 BUSY = later("As many jobs of this project wait as may, or it has asked for as much as it may in a day.")
-QUOTA = refused("The key's role is too low; or the project has as much as it may, and quota names the limit.")
+QUOTA = refused(QUOTA_REACHED)
 
 
 @routes.post(

@@ -21,6 +21,7 @@ from app.errors import Fault, Forbidden, Invalid, LastAdminKey, NotFound, TooMan
 from app.keys import cookies
 from app.keys.failures import Failures
 from app.keys.uses import Uses
+from app.schemas import normal
 from app.storage.columns import new_id, now
 from app.storage.database import Database
 from app.storage.paging import Window
@@ -54,13 +55,14 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def project_named(session: Session, name: str) -> Project:
-    """The project of that name, made when new."""
+def project_named(session: Session, name: str, created_by: str | None = None) -> Project:
+    """The project of that name, made when new, by a key or by the operator."""
+    name = normal(name)
     named = sa.select(Project).where(Project.name == name)
     project = session.scalar(named)
     if project is None:
         insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-        row = {"id": new_id("proj"), "name": name, "created_at": now()}
+        row = {"id": new_id("proj"), "name": name, "created_by": created_by, "created_at": now()}
         make = insert(Project).values(row).on_conflict_do_nothing()  # another may have been faster
         made = session.execute(make.returning(Project.id)).scalar()
         if made is not None:
@@ -90,7 +92,7 @@ def create(
     secret = secret or f"cr_{secrets.token_urlsafe(32)}"
     key = Key(
         id=new_id("key"),
-        project_id=project_named(session, project).id,
+        project_id=project_named(session, project, created_by).id,
         created_by=created_by,
         created_at=now(),
         name=name,
@@ -120,7 +122,7 @@ def listing(
     """Keys with their projects' names, of every project or of one, and whether there are more behind them."""
     statement = sa.select(Key, Project.name).join(Project, Project.id == Key.project_id)
     if project is not None:
-        statement = statement.where(Project.name == project)
+        statement = statement.where(Project.name == normal(project))
     upward = window.order == "asc"
     if window.after is not None:
         statement = statement.where(Key.id > window.after if upward else Key.id < window.after)

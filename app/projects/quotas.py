@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.errors import DailyQuotaReached, QuotaReached
 from app.storage.columns import now
 from app.storage.declaring import core
-from app.storage.tables import Dataset, Job, Model, Project, Usage
+from app.storage.tables import Alias, Architecture, Dataset, Job, Model, Project, Usage
 
 MOST_MULTIPLY_ADDS = 2**60
 """What one job counts with at most, so that the day's sum is a number that databases have."""
@@ -32,6 +32,8 @@ class Quotas:
     max_running: int | None = None
     max_queued: int | None = None
     max_datasets: int | None = None
+    max_architectures: int | None = None
+    max_aliases: int | None = None
     max_bytes: int | None = None
     max_multiply_adds_per_day: int | None = None
 
@@ -75,11 +77,14 @@ def _count(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSel
 
 BYTES = (_sum(_datasets, "size_bytes"), _sum(_models, "size_bytes"), _sum(_jobs, "kept_bytes"))
 STORED = sa.select(BYTES[0] + BYTES[1] + BYTES[2])
-DATASETS = sa.select(_count(_datasets))
+COUNTED = {"datasets": _datasets, "architectures": core(Architecture), "aliases": core(Alias)}
+"""What a project may have so many of, whatever their sizes."""
+
+COUNTS = {kind: sa.select(_count(table)) for kind, table in COUNTED.items()}
 USED = sa.select(
     _count(_jobs, _jobs.c.status.in_(UNDER_WAY)).label("running"),
     _count(_jobs, _jobs.c.status == "queued").label("queued"),
-    _count(_datasets).label("datasets"),
+    *(_count(table).label(kind) for kind, table in COUNTED.items()),
     *(
         each.label(name)
         for name, each in zip(("dataset_bytes", "model_bytes", "job_bytes"), BYTES, strict=True)
@@ -103,15 +108,21 @@ def of(session: Session, project_id: str, default: Quotas, *, lock: bool = False
     return replace(default, **{name: own[name] for name in NAMES if own[name] is not None})
 
 
+def admit_one(session: Session, project_id: str, quotas: Quotas, kind: str) -> None:
+    """Raise QuotaReached unless one more of this kind, one of `COUNTED`, may be there."""
+    quota = f"max_{kind}"
+    most: int | None = getattr(quotas, quota)
+    if most is None:
+        return
+    count: int = session.execute(COUNTS[kind], {"project": project_id}).scalar_one()
+    if count >= most:
+        detail = f"This project may have {most} {kind}, and has {count}. Delete some first."
+        raise QuotaReached(detail, quota=quota, limit=most, used=count)
+
+
 def admit_dataset(session: Session, project_id: str, quotas: Quotas, size: int) -> None:
     """Raise QuotaReached unless one more dataset of that many bytes may be there."""
-    if quotas.max_datasets is not None:
-        count: int = session.execute(DATASETS, {"project": project_id}).scalar_one()
-        if count >= quotas.max_datasets:
-            detail = (
-                f"This project may have {quotas.max_datasets} datasets, and has {count}. Delete some first."
-            )
-            raise QuotaReached(detail, quota="max_datasets", limit=quotas.max_datasets, used=count)
+    admit_one(session, project_id, quotas, "datasets")
     admit_bytes(session, project_id, quotas, size)
 
 

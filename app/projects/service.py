@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, attributes
 from app.errors import Fault, NotFound
 from app.projects import quotas
 from app.projects.quotas import Quotas
+from app.schemas import normal
 from app.settings import Settings
 from app.storage.tables import Project
 
@@ -22,6 +23,8 @@ def by_default(settings: Settings) -> Quotas:
         max_running=settings.max_running_jobs,
         max_queued=settings.max_queued_jobs,
         max_datasets=settings.max_datasets,
+        max_architectures=settings.max_architectures,
+        max_aliases=settings.max_aliases,
         max_bytes=settings.max_stored_bytes,
         max_multiply_adds_per_day=settings.max_multiply_adds_per_day,
     )
@@ -34,7 +37,7 @@ def listing(session: Session) -> Sequence[Project]:
 
 def named(session: Session, name: str, *, lock: bool = False) -> Project:
     """The project of that name. Raises NotFound."""
-    statement = sa.select(Project).where(Project.name == name)
+    statement = sa.select(Project).where(Project.name == normal(name))
     project = session.scalar(statement.with_for_update(key_share=True) if lock else statement)
     if project is None:
         raise NotFound("There is no such project.", Fault("name", "not_found", "No project has this name."))
@@ -58,7 +61,8 @@ def limit(session: Session, name: str, limits: Mapping[str, int | None]) -> Proj
 def answer(project: Project) -> dict[str, Any]:
     """A project with its own limits, as clients see it."""
     own = {name: getattr(project, name) for name in LIMITS}
-    return {"id": project.id, "created_at": project.created_at, "name": project.name, **own}
+    made = {"created_at": project.created_at, "created_by": project.created_by}
+    return {"id": project.id, **made, "name": project.name, **own}
 
 
 def standing(session: Session, project: Project, default: Quotas) -> dict[str, Any]:

@@ -26,10 +26,13 @@ class Project(Walled, Table):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
+    created_by: Mapped[str | None]
     created_at: Mapped[datetime]
     max_running: Mapped[int | None]
     max_queued: Mapped[int | None]
     max_datasets: Mapped[int | None]
+    max_architectures: Mapped[int | None]
+    max_aliases: Mapped[int | None]
     max_bytes: Mapped[int | None]
     max_multiply_adds_per_day: Mapped[int | None]
     max_requests_per_minute: Mapped[int | None]
@@ -111,7 +114,8 @@ class Job(Owned, Table):
     """One training run. ``fence`` grows with each claim; a worker's write is refused unless it is current.
 
     ``dataset_id`` and ``model_id`` are no foreign keys: a finished job outlives both. ``multiply_adds`` are
-    those of one epoch. ``kept_bytes`` is what the job may keep, and once it has ended, what it keeps.
+    those of one epoch; they count on the day of ``charged_at``, that of a retry, or else of the submission.
+    ``kept_bytes`` is what the job may keep, and once it has ended, what it keeps.
     """
 
     __tablename__ = "jobs"
@@ -148,6 +152,7 @@ class Job(Owned, Table):
     paused_because: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
     memory_bytes: Mapped[int | None]
     multiply_adds: Mapped[int] = mapped_column(default=0)
+    charged_at: Mapped[datetime | None]
     kept_bytes: Mapped[int] = mapped_column(default=0)
     event_count: Mapped[int]
     epochs_completed: Mapped[int]

@@ -76,6 +76,30 @@ def test_a_project_has_as_many_datasets_as_it_may(
     upload(client, LINE)
 
 
+def test_a_project_has_as_many_architectures_and_aliases_as_it_may(
+    server: Server, client: httpx.Client, request: pytest.FixtureRequest
+) -> None:
+    limit(server, request, max_architectures=1, max_aliases=1)
+    body: Json = {"layers": [{"units": 2}]}
+    keyed = {"Idempotency-Key": "the first"}
+    first = made(client.post("/v1/architectures", json=body, headers=keyed), 201)
+    problem = assert_problem(client.post("/v1/architectures", json=body), 403, "quota_reached")
+    assert (problem["quota"], problem["limit"], problem["used"]) == ("max_architectures", 1, 1)
+    assert made(client.post("/v1/architectures", json=body, headers=keyed), 201)["id"] == first["id"]
+    job: Json = {"dataset_id": upload(client, LINE)["id"], "target": "y", "training": {"epochs": 1}}
+    model = train(client, **job, architecture=body)["model_id"]  # inline it is none of them
+    made(client.put("/v1/aliases/best", json={"model_id": model}), 201)
+    problem = assert_problem(client.put("/v1/aliases/next", json={"model_id": model}), 403, "quota_reached")
+    assert (problem["quota"], problem["limit"], problem["used"]) == ("max_aliases", 1, 1)
+    made(client.put("/v1/aliases/best", json={"model_id": train(client, **job)["model_id"]}), 200)
+    used = standing(client)["used"]
+    assert (used["architectures"], used["aliases"]) == (1, 1)
+    for path in (f"/v1/architectures/{first['id']}", "/v1/aliases/best"):
+        assert client.delete(path).status_code == 204
+    made(client.post("/v1/architectures", json=body), 201)
+    made(client.put("/v1/aliases/next", json={"model_id": model}), 201)
+
+
 def test_a_project_stores_no_more_bytes_than_it_may(
     server: Server, client: httpx.Client, request: pytest.FixtureRequest
 ) -> None:

@@ -3,6 +3,7 @@
 import threading
 
 from app.aliases import service
+from app.projects.quotas import Quotas
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from tests.support.rows import add_model, principal
@@ -14,7 +15,7 @@ def test_what_is_set_once_more_is_there_until_that_is_through(database: Database
     deleted = threading.Event()
 
     def put() -> bool:
-        alias, is_new = service.put(session, owner, "best", model)
+        alias, is_new = service.put(session, owner, "best", model, Quotas())
         assert alias.model_id == model
         return is_new
 

@@ -33,7 +33,7 @@ def test_limits_are_set_one_by_one_and_reset_together(run: Callable[..., str]) -
     shown = run("show", "biology")
     for line in ("max_running 2", "max_datasets none", "max_bytes 1000", "used: bytes 0", "used: queued 0"):
         assert line in shown
-    run("limit", "biology", "--reset", "--datasets", "3")
-    assert "biology max_datasets 3" in run("list")
+    run("limit", "biology", "--reset", "--datasets", "3", "--aliases", "4")
+    assert "biology max_datasets 3 max_aliases 4" in run("list")
     assert "There is no such project" in run("limit", "none", "--queued", "1", code=1)
     assert "There is no such project" in run("show", "none", code=1)

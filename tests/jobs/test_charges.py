@@ -1,6 +1,7 @@
 """What a job counts with: all that it may take while it may take it, and what it took when it has ended."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from app.jobs.states import State
 from app.projects import quotas
 from app.projects.quotas import Quotas
 from app.storage.blobs import Blobs
+from app.storage.columns import now
 from app.storage.database import Database
 from app.storage.tables import Job, Usage
 from tests.support.lives import ERROR, Life
@@ -99,6 +101,26 @@ def test_what_is_tried_again_counts_again(life: Life) -> None:
         again(Quotas(max_multiply_adds_per_day=EACH))
     again(Quotas(max_multiply_adds_per_day=EPOCHS * EACH, max_bytes=16 + MOST))
     assert counted(life) == (EPOCHS * EACH, 1 + MOST)
+
+
+def test_a_retry_counts_on_its_own_day(life: Life) -> None:
+    """What was trained before it still counts on the day of the submission."""
+    add_dataset(life.database, life.blobs)
+    life.take().record(1, 2).snapshot().end(State.FAILED, ERROR)
+    before = life.job.created_at - timedelta(days=3)
+    with life.database.writing() as session:
+        session.execute(sa.update(Job).values(created_at=before))
+        session.execute(sa.update(Usage).values(day=quotas.day_of(before)))
+        actions.ask(session, life.database, life.principal, life.id, "retry", Quotas())
+
+    def by_day() -> dict[str, int]:
+        with life.database.reading() as session:
+            return {each.day: each.multiply_adds for each in session.scalars(sa.select(Usage))}
+
+    today = quotas.day_of(now())
+    assert by_day() == {quotas.day_of(before): 2 * EACH, today: (EPOCHS - 2) * EACH}
+    life.take().record(3).end(State.FAILED, ERROR)
+    assert by_day() == {quotas.day_of(before): 2 * EACH, today: EACH}
 
 
 def test_parameters_that_came_with_a_job_count(life: Life) -> None:

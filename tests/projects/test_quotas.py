@@ -147,6 +147,7 @@ def test_what_is_used_is_what_is_there(database: Database, blobs: Blobs) -> None
     for status in ("succeeded", "paused"):
         add_job(database, "mine", status=status)
     expected: dict[str, Any] = {"running": 1, "queued": 1, "datasets": 1, "multiply_adds_today": 0}
+    expected |= {"architectures": 0, "aliases": 0}
     expected |= {"dataset_bytes": SIZE, "model_bytes": 70, "job_bytes": 1500, "bytes": 1570 + SIZE}
     mine, other = (principal(database, name).project_id for name in ("mine", "other"))
     with database.reading() as session:
