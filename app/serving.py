@@ -6,6 +6,9 @@ import os
 import signal
 import sys
 import tempfile
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
 
 from app import confinement, logs, telemetry
 from app.dependencies import State
@@ -14,6 +17,7 @@ from app.main import create_app, prepare
 from app.retention import Keep
 from app.settings import Settings
 from app.storage.database import Database
+from app.storage.mounts import MOUNTS, network_of
 from app.webhooks.process import EmbeddedSender, Sending
 from app.wire.hosts import is_loopback
 from app.wire.server import Server
@@ -93,9 +97,33 @@ def check_confinement(settings: Settings) -> None:
     log.warning("%s; see docs/security.md", told)
 
 
+def check_file_system(settings: Settings, mounts: Path = MOUNTS) -> None:
+    """Raise RefusesToStart for SQLite on a file system of the network, unless it is allowed."""
+    url = make_url(settings.url)
+    if url.get_backend_name() != "sqlite" or not url.database or settings.sqlite_on_network:
+        return
+    path = Path(url.database)
+    kind = network_of(path, mounts)
+    if kind is not None:
+        raise RefusesToStart(
+            f"{path} is on a network file system ({kind}), where locks may not hold and SQLite loses data: "
+            "put --data-dir on a local disk, or use Postgres (--database-url). "
+            "CHAINRULE_SQLITE_ON_NETWORK=true goes without this check."
+        )
+
+
+def keep_temporary_files(data_dir: Path) -> None:
+    """What SQLite does not keep in memory is on the disk whose reserve is kept, and not in /tmp.
+
+    Before the first `Database`: SQLite looks at this once.
+    """
+    os.environ["SQLITE_TMPDIR"] = str(data_dir.absolute())
+
+
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish requests, hand jobs back, and return."""
     check_exposure(settings)
+    check_file_system(settings)
     secure = certificate(settings)
     logs.configure(settings.log_format, "api")
     check_confinement(settings)
@@ -103,6 +131,7 @@ def serve(settings: Settings) -> None:
     os.umask(0o077)  # what we write is for us alone, also in a directory that others made
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     telemetry.prepare()
+    keep_temporary_files(settings.data_dir)
     database = Database(settings.url)
     prepare(settings, database)
     application = create_app(settings, database)

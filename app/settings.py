@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     database_url: Annotated[str, AfterValidator(known_url)] | None = Field(
         None, description="postgresql://… for Postgres; default is SQLite in the data directory."
     )
+    sqlite_on_network: bool = Field(
+        False, description="Allow SQLite on a network file system, though its locks may not hold there."
+    )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=0,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.serving import RefusesToStart, check_exposure
+from app.serving import RefusesToStart, check_exposure, check_file_system
 from app.settings import Settings
 from tests.support.server import COMMAND
 
@@ -44,3 +44,15 @@ def test_the_command_does_not_start(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "CHAINRULE_ADMIN_KEY" in done.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_sqlite_is_not_on_a_file_system_that_others_share(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/vda / ext4 rw 0 0\nnas:/data {tmp_path} nfs4 rw 0 0\n")
+    there = Settings(data_dir=tmp_path / "not yet")
+    with pytest.raises(RefusesToStart, match=r"nfs4.*local disk, or use Postgres.*CHAINRULE_SQLITE_ON"):
+        check_file_system(there, mounts)
+    check_file_system(there.model_copy(update={"sqlite_on_network": True}), mounts)
+    check_file_system(Settings(data_dir=tmp_path, database_url="postgresql://localhost/x"), mounts)
+    check_file_system(Settings(data_dir=tmp_path, database_url="sqlite:////var/lib/x.sqlite"), mounts)
+    check_file_system(there)  # the disk that the tests are on

@@ -68,6 +68,8 @@ def worker(data_dir: DataDir = None, database_url: DatabaseUrl = None, workers: 
     settings = settings_of(data_dir=data_dir, database_url=database_url, workers=workers)
     with refusals(serving.RefusesToStart):
         serving.check_confinement(settings)
+        serving.check_file_system(settings)
+    serving.keep_temporary_files(settings.data_dir)
     _require_schema(settings.url)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     process.run_alone(serving.surroundings(settings))

@@ -2,7 +2,6 @@
 
 import contextlib
 import random
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -59,6 +58,8 @@ def _sqlite() -> ModuleType:
     try:
         import pysqlite3  # absent where it has no wheel
     except ImportError:
+        import sqlite3  # not before it is needed: then it learns where its temporary files go
+
         module: ModuleType = sqlite3
     else:
         module = pysqlite3.dbapi2

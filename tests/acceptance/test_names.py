@@ -73,7 +73,7 @@ def test_a_project_has_one_name(server: Server) -> None:
         assert made(admin.get(f"/v1/projects/{name}"), 200)["name"] == COMPOSED
         assert len(made(admin.get("/v1/keys", params={"project": name}), 200)["data"]) == 2
         assert len(made(admin.get("/v1/audit", params={"project": name}), 200)["data"]) == 3
-        acting = admin.get("/v1/limits", headers={b"Chainrule-Project": name.encode()})  # type: ignore[dict-item]
+        acting = admin.get("/v1/limits", headers={b"Chainrule-Project": name.encode()})
         assert made(acting, 200)["project"] == COMPOSED
 
 

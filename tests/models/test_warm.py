@@ -14,6 +14,7 @@ from app.keys.service import Principal
 from app.models import records, warm
 from app.models.records import Trained
 from app.models.warm import WarmModels
+from app.projects.quotas import Quotas
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.tables import Model
@@ -47,7 +48,7 @@ def models(database: Database, blobs: Blobs) -> list[str]:
 
 def point(database: Database, owner: Principal, name: str, model_id: str) -> None:
     with database.writing() as session:
-        aliases.put(session, owner, name, model_id)
+        aliases.put(session, owner, name, model_id, Quotas())
 
 
 @contextmanager
