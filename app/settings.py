@@ -176,6 +176,9 @@ class Settings(BaseSettings):
     stream_stall_seconds: float = Field(
         10.0, gt=0, description="A stream whose client takes nothing for so long is cut off."
     )
+    max_stream_seconds: float = Field(
+        3600.0, gt=0, le=86_400, description="Greatest age of an event stream; its client then comes back."
+    )
     max_wrong_keys_per_minute: int = Field(
         100, gt=0, description="Most wrong API keys from one address that are looked up in a minute."
     )

@@ -108,6 +108,7 @@ class Follower:
         "revoked",
         "sending_since",
         "sent_at",
+        "until",
         "wants_events",
     )
 
@@ -118,6 +119,8 @@ class Follower:
         self.left = False
         self.revoked = False
         self.sent_at = math.inf  # until a stream has begun
+        self.until = math.inf
+        """When a stream is as old as it may be, by the loop's clock."""
         self.sending_since: float | None = None
         self.abort: Callable[[], None] | None = None
         self._woken = asyncio.Event()

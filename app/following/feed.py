@@ -212,7 +212,7 @@ class Feed:
             follower.leave()
             if follower.abort is not None:
                 follower.abort()
-        elif self.stopped or self.ping_due(follower, moment):
+        elif self.stopped or self.ping_due(follower, moment) or moment >= follower.until:
             follower.wake()
 
     def ping_due(self, follower: Follower, moment: float) -> bool:

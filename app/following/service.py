@@ -38,6 +38,7 @@ class Following:
         self.places = Places(settings.max_streams, settings.max_streams_per_key)
         self.streams = 0
         """Event streams; the other places that are taken are held requests."""
+        self.stream_seconds = settings.max_stream_seconds
         self.records = Records(database, watch, self._run, settings.max_running_jobs)
         self.feed = Feed(database, watch, keys, self._run, settings.stream_stall_seconds)
 

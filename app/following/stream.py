@@ -17,6 +17,8 @@ RETRY = b"retry: 1000\n\n"
 PING = b": ping\n\n"
 END = b"event: end\ndata: {}\n\n"
 
+OLD = b": this stream is as old as it may be: come back with Last-Event-ID\n\n"
+
 PART_BYTES = 2**16
 """Bytes that are sent at once: what a stream whose client takes nothing has in memory is twice that."""
 
@@ -31,7 +33,7 @@ class EventStream(Response):
     """The events behind ``after``, as they come, until the job can have no more.
 
     It holds neither a session nor a thread. Without ``event: end`` it ends when the server stops, when the
-    key is no longer valid, and when the client takes nothing for too long.
+    key is no longer valid, when the client takes nothing for too long, and when it is too old.
     """
 
     media_type = "text/event-stream"
@@ -49,6 +51,7 @@ class EventStream(Response):
             self._following.places.taken(key_id),
             feed.follow(self._job_id, key_id, wants_events=True) as follower,
         ):
+            follower.until = asyncio.get_running_loop().time() + self._following.stream_seconds
             follower.abort = scope.get("state", {}).get("abort")
             listening = asyncio.create_task(listen(receive, follower))
             self._following.streams += 1
@@ -81,6 +84,9 @@ class EventStream(Response):
                     await self._send(follower, send, part)
             elif channel.over(after):
                 await self._send(follower, send, END)
+                return
+            elif loop.time() >= follower.until:
+                await self._send(follower, send, OLD)
                 return
             elif feed.ping_due(follower, loop.time()):
                 await self._send(follower, send, PING)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from app import logs
 from app.following import channels, feed
 from app.following.channels import Channel, Frame, Seen
-from app.following.stream import END, PING, RETRY, EventStream
+from app.following.stream import END, OLD, PING, RETRY, EventStream
 from app.jobs import events, service
 from app.jobs.events import Entry
 from app.keys import service as keys
@@ -119,6 +119,28 @@ def test_a_hundred_streams_cost_one_read_per_change(
             assert each.seen == [1, 2, 3, 4, 5, 6, 7]
             assert b"".join(each.received).endswith(END)
             assert each.closed
+
+    play(scene)
+
+
+def test_a_stream_has_a_greatest_age(database: Database, play: Play, reader: Principal) -> None:
+    """It ends in good order and with a word, and its client goes on where it was."""
+    job_id = add_job(database)
+
+    async def scene(following: Counted) -> None:
+        following.stream_seconds = 0.5
+        client = Client(following, reader, job_id)
+        await client.has(1)
+        tell(database, job_id)
+        await client.has(2)
+        await asyncio.wait_for(client.task, 5.0)
+        assert client.closed
+        assert client.received[-2:] == [OLD, b""]
+        assert END not in client.received
+        again = Client(following, reader, job_id, 2)
+        tell(database, job_id)
+        await again.has(1)
+        assert again.seen == [3]
 
     play(scene)
 
