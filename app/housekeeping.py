@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import retention
 from app.datasets import content
-from app.jobs import workers
+from app.jobs import leftovers, workers
 from app.keys import idempotency
 from app.keys.uses import Uses
 from app.retention import Keep
@@ -88,4 +88,5 @@ class Housekeeping(threading.Thread):
         self._unnamed.run(grace_seconds)
         idempotency.sweep(self._database)
         workers.sweep(self._database)
+        leftovers.sweep(self._database)
         content.sweep(self._database, self._cache, self._incoming, GRACE_SECONDS, grace_seconds)

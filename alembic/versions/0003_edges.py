@@ -127,7 +127,7 @@ def upgrade() -> None:
     if op.get_context().dialect.name != "sqlite":
         _wall_in()
     op.add_column("keys", sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True))
-    _rebuild_epochs(with_rowid=False)
+    _let_go_of_histories()
 
 
 def _make_append_only() -> None:
@@ -171,17 +171,30 @@ def _pull_down() -> None:
         op.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
 
 
-def _rebuild_epochs(*, with_rowid: bool) -> None:
-    if op.get_context().dialect.name == "sqlite":
-        options = {"sqlite_with_rowid": with_rowid}
-        with op.batch_alter_table("epochs", recreate="always", table_kwargs=options):
-            pass
+HISTORIES = ("epochs", "events")
+
+
+def _let_go_of_histories() -> None:
+    """A deleted job does not take its history along at once: see `app.jobs.leftovers`."""
+    for table in HISTORIES:
+        options = {"sqlite_with_rowid": table != "epochs"}
+        with op.batch_alter_table(table, table_kwargs=options) as batch:
+            batch.drop_constraint(op.f(f"fk_{table}_job_id"), type_="foreignkey")
+
+
+def _hold_on_to_histories() -> None:
+    for table in HISTORIES:
+        op.execute(f"DELETE FROM {table} WHERE job_id NOT IN (SELECT id FROM jobs)")  # noqa: S608 (ours) # nosec B608
+        with op.batch_alter_table(table, table_kwargs={"sqlite_with_rowid": True}) as batch:
+            batch.create_foreign_key(
+                op.f(f"fk_{table}_job_id"), "jobs", ["job_id"], ["id"], ondelete="CASCADE"
+            )
 
 
 def downgrade() -> None:
     if op.get_context().dialect.name != "sqlite":
         _pull_down()
-    _rebuild_epochs(with_rowid=True)
+    _hold_on_to_histories()
     op.drop_column("keys", "last_used_at")
     op.drop_table("audit_heads")
     op.drop_table("audit")

@@ -6,13 +6,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.jobs import events, forecast, ledger, line, thinning
+from app.jobs import events, forecast, ledger, leftovers, line, thinning
 from app.jobs.states import HELD, State, require, require_unfinished
 from app.keys.service import Principal
 from app.storage import lookup
 from app.storage.blobs import Blobs
 from app.storage.scope import across
-from app.storage.tables import Dataset, Epoch, Event, Job
+from app.storage.tables import Dataset, Epoch, Job
 
 PHASES: dict[str, str] = {
     State.QUEUED: "waiting",
@@ -32,28 +32,20 @@ def prioritize(job: Job, priority: int) -> None:
         job.priority = priority
 
 
-ROWS_AT_ONCE = 100_000
-UNSEEN = {"synchronize_session": False}
-"""Nothing of them is loaded: what is deleted need not be told."""
-
-
 def delete(session: Session, blobs: Blobs, principal: Principal, job_id: str) -> None:
-    """Delete a finished job with its history; its model stays, and its dataset knows when it was used."""
+    """Delete a finished job with its history; its model stays, and its dataset knows when it was used.
+
+    Of a long history the `leftovers`, which nobody sees any more, go later.
+    """
     job = lookup.get(session, Job, principal.project_id, job_id, "job_id", lock=True)
     require(job.status, "delete")
     ledger.drop(session, blobs, job.id)
     initial = job.initial_parameters
-    for table, number, count in (
-        (Epoch, Epoch.epoch, job.epochs_completed),
-        (Event, Event.seq, job.event_count),
-    ):
-        for first in range(1, count + 1, ROWS_AT_ONCE):  # each statement within the time that one has
-            part = number.between(first, first + ROWS_AT_ONCE - 1)
-            session.execute(sa.delete(table).where(table.job_id == job.id, part), execution_options=UNSEEN)
+    leftovers.take(session, job.id)
     used = sa.or_(Dataset.last_used_at.is_(None), Dataset.last_used_at < job.finished_at)
     trained_on = sa.update(Dataset).where(Dataset.id == job.dataset_id, used)
     with across(session):  # it may be another project's, which shares it
-        session.execute(trained_on.values(last_used_at=job.finished_at), execution_options=UNSEEN)
+        session.execute(trained_on.values(last_used_at=job.finished_at), execution_options=leftovers.UNSEEN)
     session.execute(sa.delete(Job).where(Job.id == job.id))
     if initial is not None:
         blobs.release(session, initial)

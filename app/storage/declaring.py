@@ -47,6 +47,11 @@ def of_parent(table: str) -> Mapped[str]:
     return mapped_column(sa.ForeignKey(f"{table}.id", ondelete="CASCADE"), primary_key=True)
 
 
+def of_job() -> Mapped[str]:
+    """As `of_parent`, for rows of which a job may have millions: no foreign key takes them along at once."""
+    return mapped_column(primary_key=True)
+
+
 class Walled:
     """Rows that belong to a project: a session of another project must not see them (see `scope`)."""
 

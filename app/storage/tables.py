@@ -10,7 +10,16 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.storage.columns import BYTEWISE
-from app.storage.declaring import OfJob, Owned, Table, Walled, blob_reference, of_parent, project_reference
+from app.storage.declaring import (
+    OfJob,
+    Owned,
+    Table,
+    Walled,
+    blob_reference,
+    of_job,
+    of_parent,
+    project_reference,
+)
 from app.storage.service_tables import AuditEntry as AuditEntry
 from app.storage.service_tables import AuditHead as AuditHead
 from app.storage.service_tables import IdempotencyKey as IdempotencyKey
@@ -176,7 +185,7 @@ class Epoch(OfJob, Table):
     __tablename__ = "epochs"
     __table_args__ = ({"sqlite_with_rowid": False},)
 
-    job_id: Mapped[str] = of_parent("jobs")
+    job_id: Mapped[str] = of_job()
     epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     cost: Mapped[float | None]
     data_cost: Mapped[float | None]
@@ -210,7 +219,7 @@ class Event(OfJob, Table):
 
     __tablename__ = "events"
 
-    job_id: Mapped[str] = of_parent("jobs")
+    job_id: Mapped[str] = of_job()
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     id: Mapped[str]
     created_at: Mapped[datetime]
