@@ -19,14 +19,15 @@ MANY = 200_000
 FILL = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many}) "
     "INSERT INTO epochs (job_id, epoch, cost, metrics, learning_rate, seconds, diverged) "
-    "SELECT :job, i, 0.5, '{{}}', 0.1, 0.01, false FROM n"
+    "SELECT :job, i, 0.5, {empty}, 0.1, 0.01, false FROM n"
 )
 
 
 def ended(database: Database, epochs: int) -> str:
     job = add_job(database, status="succeeded", finished_at=now(), epochs_completed=epochs)
     with database.writing() as session:
-        session.execute(sa.text(FILL.format(many=epochs)), {"job": job})
+        empty = "'{}'" if database.is_sqlite else "'{}'::json"
+        session.execute(sa.text(FILL.format(many=epochs, empty=empty)), {"job": job})
     return job
 
 
