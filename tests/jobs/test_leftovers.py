@@ -2,7 +2,6 @@
 
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -74,8 +73,8 @@ def test_nobody_waits_for_a_long_history(database: Database, blobs: Blobs) -> No
     assert leftovers.sweep(database) == 0
 
 
-def test_a_short_history_goes_with_its_job(database: Database, blobs: Blobs, tmp_path: Path) -> None:
-    job = ended(database, 1_000)
+def test_a_short_history_goes_with_its_job(database: Database, blobs: Blobs) -> None:
+    job, owner = ended(database, 1_000), principal(database)
     with database.writing() as session:
-        service.delete(session, blobs, principal(database), job)
+        service.delete(session, blobs, owner, job)
     assert rows_of(database, job) == 0
