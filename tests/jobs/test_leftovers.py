@@ -53,19 +53,22 @@ def test_nobody_waits_for_a_long_history(database: Database, blobs: Blobs) -> No
     writer = threading.Thread(target=write)
     writer.start()
     owner = principal(database)
-    began = time.monotonic()
-    with database.writing() as session:
-        service.delete(session, blobs, owner, job)
-    took = time.monotonic() - began
-    with database.reading() as session:
-        assert session.get(Job, job) is None
-        with pytest.raises(NotFound):
-            service.get(session, owner, job)
-    left = rows_of(database, job)
+    try:
+        began = time.monotonic()
+        with database.writing() as session:
+            service.delete(session, blobs, owner, job)
+        took = time.monotonic() - began
+        with database.reading() as session:
+            assert session.get(Job, job) is None
+            with pytest.raises(NotFound):
+                service.get(session, owner, job)
+        left = rows_of(database, job)
+        swept = leftovers.sweep(database)
+    finally:
+        over.set()
+        writer.join()
     assert 0 < left < MANY
-    assert leftovers.sweep(database) == left
-    over.set()
-    writer.join()
+    assert swept == left
     assert took < 0.5
     assert max(waits) < 0.5
     assert rows_of(database, job) == 0
