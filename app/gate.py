@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Awaitable
 from functools import partial
 from hmac import compare_digest
 from typing import Any
@@ -79,20 +80,22 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
+        state: dict[str, Any] = scope.setdefault("state", {})
+        headers = state["headers"] = dict(scope["headers"])
         sent_id = headers.get(b"x-request-id", b"")
         request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(12).encode()
-        state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id.decode()
         state["standing"] = None
         secure = scope["scheme"] == "https"
 
-        async def send_with_headers(message: Message) -> None:
+        def send_with_headers(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 standing: Standing | None = state["standing"]
-                own = [*message["headers"], *(standing.headers() if standing is not None else ())]
+                own = message["headers"]
+                if standing is not None:
+                    own = [*own, *standing.headers()]
                 message["headers"] = complete(own, request_id, secure=secure)
-            await send(message)
+            return send(message)
 
         if self.origins and (b"*" in self.origins or headers.get(b"origin") in self.origins):
             await self.cross_origin(scope, receive, send_with_headers)
@@ -100,8 +103,8 @@ class Gate:
             await self._admit(scope, receive, send_with_headers)
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
         state = scope["state"]
+        headers: dict[bytes, bytes] = state["headers"]
         try:
             if scope["path"] not in OPEN_PATHS:
                 if not self.names.know(headers.get(b"host", b"")):
@@ -165,10 +168,9 @@ class Gate:
     def _limited(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
         # FastAPI would answer this in plain text, before any handler of ours.
         state, limit = scope["state"], body_limit(scope["path"], self.settings)
-        too_large = TooLarge(f"The body is larger than {limit} bytes, the limit of this path.")
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > limit:
-            raise too_large
+            raise _too_large(limit)
         received = 0
 
         async def counted() -> Message:
@@ -179,10 +181,14 @@ class Gate:
             received += len(message.get("body", b""))
             state["received_bytes"] = received
             if received > limit:  # sent in chunks, without a length
-                raise too_large
+                raise _too_large(limit)
             return message
 
         return counted
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit} bytes, the limit of this path.")
 
 
 def open_paths(settings: Settings) -> frozenset[str]:
@@ -214,7 +220,7 @@ def body_limit(path: str, settings: Settings) -> int:
 def _is_a_browsers(scope: Scope) -> bool:
     """Whether somebody wants to look at the documentation, and could give a key if asked for it."""
     asked = scope["method"] == "GET" and scope["path"] == pages.PAGE
-    return asked and b"text/html" in dict(scope["headers"]).get(b"accept", b"")
+    return asked and b"text/html" in scope["state"]["headers"].get(b"accept", b"")
 
 
 async def _refuse(error: ChainruleError, scope: Scope, send: Send) -> None:
@@ -235,5 +241,5 @@ async def _refuse(error: ChainruleError, scope: Scope, send: Send) -> None:
 
 
 def _has_body(scope: Scope) -> bool:
-    headers = dict(scope["headers"])
+    headers = scope["state"]["headers"]
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"

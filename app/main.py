@@ -24,6 +24,7 @@ from app.predictions.schemas import PredictRequest
 from app.projects import service as projects
 from app.request_log import RequestLines
 from app.settings import Settings
+from app.shortcut import Shortcut
 from app.storage import migration, wall
 from app.storage.blobs import Blobs
 from app.storage.changes import Watch
@@ -66,6 +67,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     application.state.chainrule = state
     problems.install(application)
     routes.include(application, settings)
+    application.add_middleware(Shortcut, routes=routes.DIRECT)
     application.add_middleware(Gate, authenticator=state.authenticator, settings=settings)
     lines = RequestLines(logs.is_text(settings.log_format)) if settings.log_requests else None
     application.add_middleware(Meter, traffic=state.traffic, lines=lines)

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -48,13 +48,17 @@ _ABOUT: dict[str, About] = {
 
 def install(app: FastAPI) -> None:
     """Make every error of this application a problem."""
-    app.add_exception_handler(ChainruleError, _ours)
-    app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(SQLAlchemyError, _unexpected)
-    app.add_exception_handler(OSError, _unexpected)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
     app.add_exception_handler(Exception, _unexpected)
+
+
+async def answer(request: Request, error: Exception) -> Response:
+    """The problem that this application would answer with. Raises what is beyond its handlers."""
+    handler = next((_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS), None)
+    if handler is None:
+        raise error
+    return await handler(request, error)
 
 
 def methods_of(app: FastAPI, path: str) -> list[str]:
@@ -143,6 +147,16 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     return response(request, unexpected(error))
+
+
+_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    ChainruleError: _ours,
+    RequestValidationError: _validation,
+    HTTPException: _http,
+    ClientDisconnect: _gone,
+    SQLAlchemyError: _unexpected,
+    OSError: _unexpected,
+}
 
 
 def unexpected(error: Exception) -> ChainruleError:

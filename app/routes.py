@@ -40,6 +40,10 @@ ROUTERS = (
 )
 
 
+DIRECT = [each for each in predictions.routes.routes if isinstance(each, predictions.DirectRoute)]
+"""Routes that need nothing of FastAPI's: see `shortcut`."""
+
+
 def include(application: FastAPI, settings: Settings) -> None:
     """Add them all; uploads may be larger than any other body."""
     # Itself and first: an included router matches twice, and so does every one before it.

@@ -14,10 +14,14 @@ COMMON: list[Header] = [
 
 SECURE: list[Header] = [*COMMON, (b"strict-transport-security", b"max-age=31536000")]
 
+_NAMES = frozenset(name for name, _ in SECURE)
+
 
 def complete(own: Iterable[Header], request_id: bytes, *, secure: bool) -> list[Header]:
     """An answer's own headers and those that it lacks. ``secure``: the client came by TLS."""
     found = [*own, (b"x-request-id", request_id)]
     present = {name for name, _ in found}
-    found += [each for each in (SECURE if secure else COMMON) if each[0] not in present]
-    return found
+    ours = SECURE if secure else COMMON
+    if not present.isdisjoint(_NAMES):
+        ours = [each for each in ours if each[0] not in present]
+    return found + ours
