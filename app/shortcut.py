@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from fastapi.routing import APIRoute
 from starlette.requests import Request
-from starlette.routing import Match
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import problems
@@ -15,7 +14,7 @@ class Shortcut:
     dependencies, nothing for exit stacks to close. They stay in the router, too: it has the OpenAPI document
     from there, and answers whatever is not exactly theirs, as a wrong method."""
 
-    def __init__(self, app: ASGIApp, routes: Sequence[APIRoute]) -> None:
+    def __init__(self, app: ASGIApp, routes: Sequence[Route]) -> None:
         self.app = app
         self.routes = routes
 
@@ -24,14 +23,11 @@ class Shortcut:
             match, found = route.matches(scope)
             if match is Match.FULL:
                 scope.update(found)
-                await _answer(route, Request(scope, receive, send))
+                request = Request(scope, receive, send)
+                try:
+                    response = await route.endpoint(request)
+                except Exception as error:
+                    response = await problems.answer(request, error)
+                await response(scope, receive, send)
                 return
         await self.app(scope, receive, send)
-
-
-async def _answer(route: APIRoute, request: Request) -> None:
-    try:
-        response = await route.endpoint(request)
-    except Exception as error:
-        response = await problems.answer(request, error)
-    await response(request.scope, request.receive, request._send)

@@ -15,7 +15,7 @@ APP = Path(__file__).parents[1] / "app"
 LAYERS = (
     ("cli",),
     ("main", "commands", "serving"),
-    ("routes", "gate", "heads", "problems", "meter", "wire"),
+    ("routes", "gate", "heads", "shortcut", "problems", "meter", "wire"),
     ("worker", "operations", "*.router"),
     ("dependencies", "openapi"),
     ("lists", "paths", "queries", "metrics", "request_log", "telemetry"),
@@ -51,6 +51,7 @@ BESIDE = {
     ("routes", "*.router"),
     ("gate", "heads"),
     ("gate", "problems"),
+    ("shortcut", "problems"),
     ("gate", "wire"),
     ("wire", "problems"),
 }
@@ -73,7 +74,8 @@ FRAMEWORK = {
 }
 ALLOWED: dict[str, set[str]] = {
     "fastapi": FRAMEWORK,
-    "starlette": FRAMEWORK | {"gate", "heads", "meter", "request_log", "models.warm", "following.stream"},
+    "starlette": FRAMEWORK
+    | {"gate", "heads", "shortcut", "meter", "request_log", "models.warm", "following.stream"},
     "uvicorn": {"wire"},
     "opentelemetry": {"telemetry"},
     "typer": {"cli", "commands"},

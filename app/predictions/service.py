@@ -34,7 +34,8 @@ def predict(model: Loaded, asked: PredictRequest, most_rows: int) -> bytes:
     with np.errstate(all="ignore"):
         outputs = compute(model.architecture, model.parameters, x.astype(model.parameters.flat.dtype))
     predictions = model.encoding.decode_outputs(outputs)
-    for row in np.flatnonzero(~np.isfinite(outputs).all(axis=1)).tolist():
+    finite = np.isfinite(outputs)
+    for row in () if finite.all() else np.flatnonzero(~finite.all(axis=1)).tolist():
         if model.encoding.classes is not None:
             predictions[row] = None  # the greatest of what is no number is no class
         param = f"{'rows' if asked.inputs is None else 'inputs'}[{row}]"

@@ -37,7 +37,7 @@ class Unbound(RuntimeError):
 
 
 class _Bound:
-    """A block's project. A class, since every request is in such a block, and a generator takes thrice as long."""
+    """A block's project. Every request is in such a block, and a generator would take thrice as long."""
 
     __slots__ = ("_project_id", "_token")
 

@@ -73,7 +73,6 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        self._unset_keepalive_if_required()
         self._data_bytes = len(data)
         self._head_bytes += len(data)
         try:
@@ -165,8 +164,13 @@ class Connection(HttpToolsProtocol):
             self._rest()
 
     def on_response_complete(self) -> None:
+        """In place of uvicorn's, which sets up a clock for each answer: the door looks after all of them."""
         self.transport.answered()
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self.pipeline:
+                self._start_asgi_task(*self.pipeline.pop())
         if self._ending:
             return
         if self._receiving:
