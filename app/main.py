@@ -44,6 +44,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     database.serves_requests = True
     state = _state(settings, database)
 
+    lines = RequestLines(logs.is_text(settings.log_format)) if settings.log_requests else None
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         yield
@@ -52,6 +54,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         state.metrics.close()
         state.watch.close()
         state.jail.close()
+        if lines is not None:
+            lines.flush()
 
     application = FastAPI(
         title="Chainrule",
@@ -69,7 +73,6 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     routes.include(application, settings)
     application.add_middleware(Shortcut, routes=routes.DIRECT)
     application.add_middleware(Gate, authenticator=state.authenticator, settings=settings)
-    lines = RequestLines(logs.is_text(settings.log_format)) if settings.log_requests else None
     application.add_middleware(Meter, traffic=state.traffic, lines=lines)
     openapi.complete(application.openapi(), open_paths(settings), PredictRequest)
     return application

@@ -1,7 +1,6 @@
 """A line for each request."""
 
 import asyncio
-import atexit
 import json
 import re
 import time
@@ -30,7 +29,6 @@ class RequestLines:
         self._waiting: list[str] = []
         self._size = 0
         self._to_be_flushed = False
-        atexit.register(self.flush)
 
     def write(self, scope: Scope, status: int, size: int, seconds: float) -> None:
         """A line for a request that is over: ``size`` in bytes; ``status`` 0 where it was not answered.
@@ -51,7 +49,7 @@ class RequestLines:
         self.flush()
 
     def flush(self) -> None:
-        """Write the lines that wait."""
+        """Write the lines that wait; to be called at the end."""
         if self._waiting:
             lines = "\n".join(self._waiting)
             self._waiting, self._size = [], 0

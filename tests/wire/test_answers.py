@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from app.settings import Settings
 from app.wire.headers import COMMON
+from tests.support.server import until
 from tests.support.sockets import AUTHORISED, HOST, JSON, Reply, Wire, head
 
 CLOSE = b"Connection: close\r\n"
@@ -112,21 +114,31 @@ def test_no_other_origin_is_told_anything(open_wire: Wire, origin: bytes) -> Non
         assert not [name for name in ask(open_wire, each).headers if name.startswith("access-control")]
 
 
+def line_of(reply: Reply, capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The line of a request, which comes soon after its answer."""
+
+    def told() -> list[dict[str, Any]]:
+        lines = [json.loads(each) for each in capfd.readouterr().err.splitlines() if each.startswith("{")]
+        return [each for each in lines if each.get("request_id") == reply.headers["x-request-id"]]
+
+    (line,) = until(told)
+    return dict(line)
+
+
 FORWARDED = b"X-Forwarded-For: 198.51.100.7, 203.0.113.9\r\nX-Forwarded-Proto: https\r\n"
 
 
 def test_a_trusted_proxy_tells_who_the_client_is(open_wire: Wire, capfd: pytest.CaptureFixture[str]) -> None:
     reply = ask(open_wire, asked("GET", "/v1", FORWARDED))
     assert reply.headers["strict-transport-security"] == "max-age=31536000"
-    lines = [json.loads(each) for each in capfd.readouterr().err.splitlines() if each.startswith("{")]
-    assert lines[-1]["client"] == "203.0.113.9"  # what is before it the client may have said itself
+    # What is before it the client may have said itself.
+    assert line_of(reply, capfd)["client"] == "203.0.113.9"
 
 
 def test_nobody_else_is_believed(wire: Wire, capfd: pytest.CaptureFixture[str]) -> None:
     reply = ask(wire, head("GET", "/v1", AUTHORISED, CLOSE, FORWARDED))
     assert "strict-transport-security" not in reply.headers
-    lines = [json.loads(each) for each in capfd.readouterr().err.splitlines() if each.startswith("{")]
-    assert lines[-1]["client"] == "127.0.0.1"
+    assert line_of(reply, capfd)["client"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
