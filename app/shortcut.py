@@ -8,6 +8,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import problems
 
+TRACED = "fastapi.telemetry"
+"""In the scope of a request that is traced: FastAPI's router has to name the route to it."""
+
 
 class Shortcut:
     """ASGI middleware. ``routes`` are those whose endpoint takes the request and gives the response: no
@@ -19,7 +22,8 @@ class Shortcut:
         self.routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        for route in self.routes if scope["type"] == "http" else ():
+        is_direct = scope["type"] == "http" and TRACED not in scope
+        for route in self.routes if is_direct else ():
             match, found = route.matches(scope)
             if match is Match.FULL:
                 scope.update(found)

@@ -11,6 +11,7 @@ from starlette.types import Message
 
 from app import main, routes
 from app.settings import Settings
+from app.shortcut import TRACED
 from app.storage.database import Database
 
 KEY = "a-key-of-tests-of-the-shortcut"
@@ -39,8 +40,13 @@ async def end(application: Any) -> None:
         pass
 
 
-def ask(application: Any, method: str, path: str, body: bytes | None, kind: str, query: str) -> Any:
-    """Status, headers and document of the answer; and whether FastAPI's layers have seen the request."""
+def ask(
+    application: Any, method: str, path: str, body: bytes | None, kind: str, query: str, **more: object
+) -> Any:
+    """Status, headers and document of the answer; and whether FastAPI's layers have seen the request.
+
+    ``more`` is what the scope has besides.
+    """
     head = {"host": "localhost", "authorization": f"Bearer {KEY}", "content-type": kind, "x-request-id": "x"}
     scope: dict[str, Any] = {
         "type": "http",
@@ -49,6 +55,7 @@ def ask(application: Any, method: str, path: str, body: bytes | None, kind: str,
         "path": path,
         "query_string": query.encode(),
         "headers": [(name.encode(), value.encode()) for name, value in head.items()],
+        **more,
     }
     sent: list[Message] = []
 
@@ -81,3 +88,9 @@ def test_problems_are_the_same_on_both_ways(
     answer, long = ask(applications[0], *sent)
     assert (answer[0], long) == (status, not short)
     assert ask(applications[1], *sent) == (answer, True)
+
+
+def test_a_traced_request_goes_the_long_way(applications: tuple[Any, Any]) -> None:
+    sent = ("POST", PREDICT, b"{}", "text/plain", "")
+    (answer, long), (traced, longer) = (ask(applications[0], *sent, **more) for more in ({}, {TRACED: None}))
+    assert (answer, long, longer) == (traced, False, True)
