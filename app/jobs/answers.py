@@ -184,7 +184,7 @@ class JobAnswer(Answer):
     )
     priority: int = Field(description="Higher runs first.", examples=[0])
     memory_bytes: int | None = Field(
-        description="Memory that it was reckoned to need, at most.", examples=[92274688]
+        description="Memory that it was reckoned to need, at most.", examples=[96468992]
     )
     progress: Progress = Field(description="How far it is.")
     queue_position: int | None = Field(

@@ -17,7 +17,7 @@ from app.errors import Fault
 from app.jobs import keeping
 
 MIB = 2**20
-PROCESS_BYTES = 88 * MIB
+PROCESS_BYTES = 92 * MIB
 LANE_BYTES = 24 * MIB
 CALL_BYTES = 640
 """A taped call with the views that are bound in it."""

@@ -29,9 +29,9 @@ class MultiplyAdds(Answer):
 class MemoryAnswer(Answer):
     """Bytes of memory, by what they are for."""
 
-    total: int = Field(description="The most that is there at once.", examples=[94530228])
+    total: int = Field(description="The most that is there at once.", examples=[98724532])
     process: int = Field(
-        description="The trainer itself, and each core beyond the first.", examples=[92274688]
+        description="The trainer itself, and each core beyond the first.", examples=[96468992]
     )
     data: int = Field(description="Rows as arrays, and the dataset's columns.", examples=[12000])
     encoding: int = Field(
