@@ -82,8 +82,13 @@ def one_fill(server: Server, recorder: Recorder, body: Json, rng: random.Random)
                 now: dict[str, Any] = client.get(f"/v1/jobs/{job['id']}").json()
                 if now["status"] == "paused":
                     assert now["paused_because"]["code"] == "disk_full"
-            until(lambda: uploader.answers.get(507))
-            fill(server.data_dir, RESERVE // 2)  # what was refused, or has ended, has made room
+
+            def refused() -> int:
+                fill(server.data_dir, RESERVE // 2)  # what was refused, or has ended, has made room
+                return uploader.answers.get(507, 0)
+
+            until(refused)
+            fill(server.data_dir, RESERVE // 2)
             assert client.get("/readyz").json()["disk"] == "low"
             assert client.delete(f"/v1/jobs/{old['id']}").status_code == 204
         finally:
