@@ -61,3 +61,8 @@ def upper_tail(t: Array) -> Array:
     bell(t, both[1])
     np.multiply(tail, both[1], tail)
     return tail
+
+
+def tail_coefficients() -> list[tuple[float, float]]:
+    """The quotient in float64, for programs that are to compute the same: (numerator, denominator) rows."""
+    return list(_FLOAT64)

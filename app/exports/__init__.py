@@ -1,0 +1,1 @@
+"""Models to take home, and to bring back: files that need no Chainrule to be of use."""

@@ -1,0 +1,165 @@
+// A trained network, and all that it needs but a JavaScript engine: a browser, Node, Deno, Bun.
+//
+//   import { predict, verify } from "./model.mjs";
+//   predict([{ column: 1.5 }]);  // rows by column name; null is a missing value
+//   verify();                    // the rows it was tried on that come out differently here: []
+
+const MODEL = JSON.parse("{}");
+
+const MISSING_WORDS = new Set(["", "nan", "na", "n/a", "null", "none", "?"]);
+
+const sigmoid = (z) => {
+  if (z >= 0) return 1 / (1 + Math.exp(-z));
+  const e = Math.exp(z);
+  return e / (1 + e);
+};
+
+// The upper tail of the normal distribution over its density, as a quotient of polynomials in t.
+const TAIL = [];
+
+const gelu = (z) => {
+  const t = Math.min(Math.abs(z), 39);
+  let over = 0;
+  let under = 0;
+  for (const [a, b] of TAIL) {
+    over = over * t + a;
+    under = under * t + b;
+  }
+  const below = t * (over / under) * Math.exp((-t * t) / 2);
+  return Number.isNaN(z) ? z : Math.max(z, 0) - below;
+};
+
+const ACTIVATIONS = {
+  identity: (z) => z,
+  sigmoid,
+  tanh: Math.tanh,
+  relu: (z) => Math.max(z, 0),
+  leaky_relu: (z) => Math.max(z, z / 100),
+  elu: (z) => (z > 0 ? z : Math.expm1(z)),
+  softplus: (z) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))),
+  silu: (z) => z * sigmoid(z),
+  gelu,
+};
+
+const largestOf = (numbers) => numbers.reduce((a, b) => Math.max(a, b));
+const sumOf = (numbers) => numbers.reduce((a, b) => a + b, 0);
+
+const softmax = (z) => {
+  const largest = largestOf(z);
+  const powers = z.map((each) => Math.exp(each - largest));
+  const total = sumOf(powers);
+  return powers.map((each) => each / total);
+};
+
+const numbersOf = (text) => {
+  const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+  const view = new DataView(bytes.buffer);
+  const size = MODEL.dtype === "float32" ? 4 : 8;
+  const read = size === 4 ? "getFloat32" : "getFloat64";
+  return Float64Array.from({ length: bytes.length / size }, (_, i) => view[read](i * size, true));
+};
+
+const LAYERS = MODEL.layers.map(({ W, b, activation }) => ({ W: numbersOf(W), b: numbersOf(b), activation }));
+
+const isMissing = (value) => value === null || Number.isNaN(value);
+
+const number = (value, column) => {
+  const given = isMissing(value) ? column.missing : value;
+  if (typeof given !== "number") throw new TypeError("it is no number");
+  const encoded = (given - column.offset) / column.scale;
+  if (!Number.isFinite(encoded)) throw new TypeError("the number is not finite");
+  return [encoded];
+};
+
+const boolean = (value, column) => {
+  if (value !== null && typeof value !== "boolean") throw new TypeError("it is neither true nor false");
+  return [Number(value === null ? column.missing : value)];
+};
+
+const slotOf = (value, column) => {
+  if (isMissing(value)) return column.missing;
+  if (!["string", "number", "boolean"].includes(typeof value)) throw new TypeError("it is no text");
+  const text = String(value);
+  const spellings = typeof value === "number" && Number.isInteger(value) ? [text, text + ".0"] : [text, text.trim()];
+  for (const spelling of spellings) {
+    if (Object.hasOwn(column.slots, spelling)) return column.slots[spelling];
+    if (typeof value === "string" && MISSING_WORDS.has(spelling.toLowerCase())) return column.missing;
+  }
+  if (typeof value === "boolean") throw new TypeError("it is no text");
+  return column.unknown;
+};
+
+const category = (value, column) => {
+  const encoded = new Array(column.width).fill(0);
+  const slot = slotOf(value, column);
+  if (slot !== null) encoded[slot] = 1;
+  return encoded;
+};
+
+const ENCODERS = { number, boolean, category };
+
+// The network's inputs x. Throws a TypeError that names the column that is absent or of a wrong kind.
+export const encode = (row) =>
+  MODEL.inputs.flatMap((column) => {
+    const name = JSON.stringify(column.name);
+    if (!Object.hasOwn(row, column.name) || row[column.name] === undefined) {
+      throw new TypeError(`column ${name} is absent: give null where its value is missing`);
+    }
+    try {
+      return ENCODERS[column.type](row[column.name], column);
+    } catch (error) {
+      throw new TypeError(`column ${name}: ${error.message}`);
+    }
+  });
+
+// The network's outputs h(x).
+export const forward = (x) =>
+  LAYERS.reduce((a, { W, b, activation }) => {
+    const z = Array.from(b, (bias, i) => {
+      let sum = 0;
+      for (let j = 0, at = i * a.length; j < a.length; j += 1, at += 1) sum += W[at] * a[j];
+      return sum + bias;
+    });
+    return activation === "softmax" ? softmax(z) : z.map(ACTIVATIONS[activation]);
+  }, x);
+
+// They add up to 1: those of softmax do, others are clipped and scaled.
+const sharesOf = (outputs) => {
+  const positive = outputs.map((each) => Math.max(each, 0));
+  const total = sumOf(positive);
+  if (total <= 0) return positive.map(() => 1 / positive.length);
+  return Math.abs(total - 1) > 1e-4 ? positive.map((each) => each / total) : positive;
+};
+
+const answerOf = (outputs) => {
+  if (MODEL.classes === null) {
+    const scaled = outputs.map((out, i) => out * MODEL.targets[i].scale + MODEL.targets[i].offset);
+    const numbers = scaled.map((each) => (Number.isFinite(each) ? each : null));
+    if (numbers.length === 1) return { prediction: numbers[0] };
+    return { prediction: Object.fromEntries(numbers.map((each, i) => [MODEL.targets[i].name, each])) };
+  }
+  const finite = outputs.every(Number.isFinite);
+  const shares = finite ? sharesOf(outputs) : outputs.map(() => null);
+  const best = finite ? MODEL.classes[outputs.indexOf(largestOf(outputs))] : null;
+  return { prediction: best, probabilities: Object.fromEntries(shares.map((each, i) => [MODEL.classes[i], each])) };
+};
+
+// For each row its "prediction": a class, a number or, of several targets, {name: number}; of a class also
+// "probabilities". null: beyond what floating point can say.
+export const predict = (rows) => rows.map((row) => answerOf(forward(encode(row))));
+
+// The numbers of the stored rows whose answers are others than those of the server.
+export const verify = () => {
+  const { rows, answers, tolerance } = MODEL.vectors;
+  const differs = (row, k) => {
+    const [found] = predict([row]);
+    const named = MODEL.classes === null ? MODEL.targets.map((each) => each.name) : MODEL.classes;
+    const single = MODEL.classes === null && named.length === 1;
+    const values = MODEL.classes === null ? found.prediction : found.probabilities;
+    return named.some((name, i) => {
+      const value = single ? values : values[name];
+      return value === null || !(Math.abs(value - answers[k][i]) <= tolerance[k][i]);
+    });
+  };
+  return [...rows.keys()].filter((k) => differs(rows[k], k));
+};
