@@ -1,0 +1,122 @@
+"""SQLite's SQL for values, for sums, for f, and for what an encoding does."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.engine.normal import tail_coefficients
+from app.exports.recipe import BooleanInput, CategoryInput, Input, NumberInput, Unportable
+
+MISSING = "'', 'nan', 'na', 'n/a', 'null', 'none', '?'"
+MOST_ARGUMENTS = 100
+"""A function takes 127."""
+
+MOST_TERMS = 8
+"""Of a sum without brackets: SQLite reads no expression that is over 1,000 deep."""
+
+
+def number(value: object) -> str:
+    """The shortest text that reads back to the same float64. Raises Unportable for what is not finite."""
+    plain = float(value)  # type: ignore[arg-type]
+    if not np.isfinite(plain):
+        raise Unportable("SQL has no numbers that are not finite.")
+    return f"({plain!r})" if repr(plain).startswith("-") else repr(plain)
+
+
+def text(value: str) -> str:
+    """A string; SQLite's own ends at a NUL."""
+    parts = ["'" + part.replace("'", "''") + "'" for part in value.split("\0")]
+    return parts[0] if len(parts) == 1 else f"({' || char(0) || '.join(parts)})"
+
+
+def identifier(name: str) -> str:
+    """A name in quotes. Raises Unportable for one with a NUL."""
+    if "\0" in name:
+        raise Unportable("SQL has no names with a NUL in them.")
+    return '"' + name.replace('"', '""') + '"'
+
+
+def total(terms: Sequence[str]) -> str:
+    """The sum, in brackets, halved again and again."""
+    if len(terms) <= MOST_TERMS:
+        return f"({' + '.join(terms)})"
+    half = len(terms) // 2
+    return f"({total(terms[:half])} + {total(terms[half:])})"
+
+
+def largest(names: Sequence[str]) -> str:
+    """The greatest of them. (``max`` of one is an aggregate.)"""
+    names = list(names)
+    while len(names) > 1:
+        groups = [names[i : i + MOST_ARGUMENTS] for i in range(0, len(names), MOST_ARGUMENTS)]
+        names = [f"max({', '.join(group)})" if len(group) > 1 else group[0] for group in groups]
+    return names[0]
+
+
+def encoded(each: Input, raw: str) -> list[str]:
+    """The input columns of a raw one. NULL for what cannot be, as a text where a number is wanted."""
+    match each:
+        case NumberInput():
+            return [f"({_value(raw, number(each.missing))} - {number(each.offset)}) / {number(each.scale)}"]
+        case BooleanInput():
+            return [
+                f"CASE WHEN {_is_missing(raw)} THEN {number(each.missing)} "
+                f"WHEN {raw} = 1 OR lower(trim({raw})) IN ('true', '1') THEN 1.0 "
+                f"WHEN {raw} = 0 OR lower(trim({raw})) IN ('false', '0') THEN 0.0 END"
+            ]
+        case CategoryInput():
+            return [_slot(each, slot, raw) for slot in range(each.width)]
+
+
+def _is_missing(raw: str) -> str:
+    return f"{raw} IS NULL OR lower(trim(CAST({raw} AS TEXT))) IN ({MISSING})"
+
+
+def _value(raw: str, missing: str) -> str:
+    spells_a_number = f"{raw} GLOB '*[0-9]*' AND trim({raw}) NOT GLOB '*[^-+.0-9eE]*'"
+    return (
+        f"CASE WHEN typeof({raw}) IN ('integer', 'real') THEN CAST({raw} AS REAL) "
+        f"WHEN {_is_missing(raw)} THEN {missing} WHEN {spells_a_number} THEN CAST({raw} AS REAL) END"
+    )
+
+
+def _slot(each: CategoryInput, slot: int, raw: str) -> str:
+    """Whether the value belongs in that slot. A category may be spelled 1 where the value is 1.0."""
+    spelled = f"CAST({raw} AS TEXT)"
+    integer = f"CAST({raw} AS INTEGER)"
+    whole = f"CASE WHEN typeof({raw}) = 'real' AND {integer} = {raw} THEN CAST({integer} AS TEXT) END"
+    cases = []
+    if here := [text(name) for name, place in each.slots.items() if place == slot]:
+        forms = (spelled, f"trim({spelled})", whole)
+        tests = [f"{form} COLLATE BINARY IN ({', '.join(here)})" for form in forms]
+        cases.append(f"WHEN {' OR '.join(tests)} THEN 1.0")
+    if each.missing == slot:
+        cases.append(f"WHEN {_is_missing(raw)} THEN 1.0")
+    if each.unknown == slot:
+        raise Unportable("SQL does not know yet where unknown categories go.")
+    return f"CASE {' '.join(cases)} ELSE 0.0 END" if cases else "0.0"
+
+
+_SIGMOID = "1 / (1 + exp(min(-{z}, 700.0)))"
+
+
+def _gelu() -> str:
+    """max(z, 0) − t Q(t), t = |z|, with Q as the engine has it."""
+    t, over, under = "min(abs({z}), 39.0)", "0.0", "0.0"
+    for a, b in tail_coefficients():
+        over, under = f"({over} * {t} + {a!r})", f"({under} * {t} + {b!r})"
+    return f"max({{z}}, 0.0) - {t} * ({over} / {under}) * exp(-{t} * {t} / 2)"
+
+
+ACTIVATIONS = {
+    "identity": "{z}",
+    "sigmoid": _SIGMOID,
+    "tanh": "tanh({z})",
+    "relu": "max({z}, 0.0)",
+    "leaky_relu": "max({z}, {z} / 100)",
+    "elu": "CASE WHEN {z} > 0 THEN {z} ELSE exp(max({z}, -700.0)) - 1 END",
+    "softplus": "max({z}, 0.0) + ln(1 + exp(max(-abs({z}), -700.0)))",
+    "silu": f"{{z}} * ({_SIGMOID})",
+    "gelu": _gelu(),
+}
+"""f of {z}, which is a name; e to the power of 700 is within float64."""
