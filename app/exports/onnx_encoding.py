@@ -1,0 +1,111 @@
+"""What an encoding does with raw columns, in ONNX: named columns in, the network's inputs out."""
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+
+from app.datasets.table import MISSING_WORDS
+from app.exports.onnx_graph import DOUBLE, KINDS, STRING, Graph
+from app.exports.recipe import BooleanInput, CategoryInput, Input, NumberInput
+
+Block = tuple[str, list[int]]
+"""A result (N, k) in the network's dtype, and which of the network's inputs its columns are."""
+
+
+def types_of(inputs: Sequence[Input]) -> dict[str, int]:
+    """By column: numbers as double, everything else as string."""
+    return {each.name: DOUBLE if isinstance(each, NumberInput) else STRING for each in inputs}
+
+
+def encode(graph: Graph, inputs: Sequence[Input]) -> str:
+    """x (N, s_1). Numbers go through it side by side, since a model may have thousands of them."""
+    blocks: list[Block] = []
+    numbers: list[NumberInput] = []
+    places: list[int] = []
+    start = 0
+    for each in inputs:
+        span = list(range(start, start + each.width))
+        start += each.width
+        match each:
+            case NumberInput():
+                numbers.append(each)
+                places += span
+            case BooleanInput():
+                blocks.append((_boolean(graph, each), span))
+            case CategoryInput():
+                blocks.append((_category(graph, each), span))
+    if numbers:
+        blocks.insert(0, (_numbers(graph, numbers), places))
+    x = graph.node("Concat", *(name for name, _ in blocks), axis=1)
+    order = [place for _, span in blocks for place in span]
+    if order == list(range(start)):
+        return x
+    return graph.node("Gather", x, graph.constant(np.argsort(order), np.int64), axis=1)
+
+
+def _numbers(graph: Graph, columns: Sequence[NumberInput]) -> str:
+    def row(values: Sequence[float]) -> str:
+        return graph.constant([values], np.float64)
+
+    raw = graph.node("Concat", *(each.name for each in columns), axis=1)
+    known = graph.node("Where", graph.node("IsNaN", raw), row([each.missing for each in columns]), raw)
+    centred = graph.node("Sub", known, row([each.offset for each in columns]))
+    scaled = graph.node("Div", centred, row([each.scale for each in columns]))
+    return graph.cast(scaled, KINDS[graph.dtype])
+
+
+def _boolean(graph: Graph, column: BooleanInput) -> str:
+    """NaN for what is neither true nor false nor missing: no answer rather than a wrong one."""
+    other = graph.node(
+        "Where", _is_one_of(graph, column.name, _missing_words()), graph.constant([[column.missing]]), _nan(graph)
+    )
+    for word, value in (("false", 0.0), ("true", 1.0)):
+        other = graph.node(
+            "Where", graph.node("Equal", column.name, graph.words([word])), graph.constant([[value]]), other
+        )
+    return other
+
+
+def _nan(graph: Graph) -> str:
+    return graph.constant([[np.nan]])
+
+
+def _category(graph: Graph, column: CategoryInput) -> str:
+    """One-hot by spelling: each word's row of a table is where it belongs, and words that are none add up to 0."""
+    words = list(column.slots)
+    rows = [_unit(column.width, column.slots[word]) for word in words]
+    if column.missing is not None:
+        further = [word for word in _missing_words() if word not in column.slots]
+        words += further
+        rows += [_unit(column.width, column.missing)] * len(further)
+    if not words:
+        words, rows = [""], [_unit(column.width, None)]
+    found = graph.node("Equal", column.name, graph.words(words))
+    hot = graph.cast(found, KINDS[graph.dtype])
+    if column.unknown is not None:
+        nobody = graph.cast(graph.node("Not", _any(graph, found)), KINDS[graph.dtype])
+        hot = graph.node("Concat", hot, nobody, axis=1)
+        rows.append(_unit(column.width, column.unknown))
+    if np.array_equal(rows, np.eye(len(rows))):
+        return hot
+    return graph.node("MatMul", hot, graph.constant(rows))
+
+
+def _unit(width: int, place: int | None) -> list[float]:
+    return [1.0 if slot == place else 0.0 for slot in range(width)]
+
+
+def _is_one_of(graph: Graph, name: str, words: Sequence[str]) -> str:
+    return _any(graph, graph.node("Equal", name, graph.words(words)))
+
+
+def _any(graph: Graph, found: str) -> str:
+    counted = graph.node("ReduceMax", graph.cast(found, KINDS[graph.dtype]), graph.constant([1], np.int64))
+    return graph.node("Greater", counted, graph.constant([[0.5]]))
+
+
+def _missing_words() -> list[str]:
+    """In every mixture of capitals and small letters, as uploads take them."""
+    spelled = [product(*({letter, letter.upper()} for letter in word)) for word in MISSING_WORDS]
+    return sorted("".join(letters) for each in spelled for letters in each)
