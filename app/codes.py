@@ -38,6 +38,10 @@ PROBLEMS = {
     "request_in_flight": (
         "A request with this `Idempotency-Key` is being answered. Ask again after `Retry-After`."
     ),
+    "export_differs": (
+        "Tried on rows whose answers are known, this format of the model gives others; `detail` names the "
+        "first. Take another format: [taking-home.md](taking-home.md)."
+    ),
     "last_admin_key": "Without this key nobody could make another over HTTP: make that first.",
     "webhooks_disabled": "This server sends no webhooks: `CHAINRULE_WEBHOOKS` is not set.",
     "lease_lost": "Inside workers only: another worker has the job. No request is answered with it.",

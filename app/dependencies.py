@@ -19,6 +19,7 @@ from app.datasets.admission import Admission
 from app.datasets.jail import Jail
 from app.datasets.service import Uploads
 from app.errors import Fault, InFlight, Invalid, UnsupportedMediaType
+from app.exports.service import Exports
 from app.following.service import Following
 from app.keys.idempotency import Answered, Once
 from app.keys.service import Authenticator, Principal
@@ -57,6 +58,7 @@ class State:
     quotas: Quotas
     traffic: Traffic
     metrics: Metrics
+    exports: Exports
     in_flight: set[tuple[str, str, str]] = field(default_factory=set)
 
     @property
@@ -83,6 +85,15 @@ class Named(Protocol):
 
 StateDep = Annotated[State, Depends(state_of)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]
+
+ModelId = Annotated[
+    str,
+    fastapi.Path(
+        max_length=64,
+        description="The model's id, or an alias of it.",
+        examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
+    ),
+]
 
 LEAST_ROLE = {"GET": "read", "HEAD": "read", "OPTIONS": "read"}
 """Every other method needs ``write``, unless its router names a role."""

@@ -118,6 +118,12 @@ class InFlight(ChainruleError):
     retry_after = 1
 
 
+class ExportDiffers(Conflict):
+    """In this format the model does not say what it says here."""
+
+    code = "export_differs"
+
+
 class LastAdminKey(Conflict):
     """This is the last admin key."""
 

@@ -13,6 +13,7 @@ from app.datasets.admission import Admission
 from app.datasets.jail import Jail, Limits
 from app.datasets.service import Uploads
 from app.dependencies import State
+from app.exports.service import Exports
 from app.following.service import Following
 from app.gate import Gate, open_paths
 from app.keys import service as keys
@@ -133,4 +134,5 @@ def _state(settings: Settings, database: Database) -> State:
         quotas=quotas,
         traffic=traffic,
         metrics=Metrics(parts, app.__version__),
+        exports=Exports(blobs, disk, settings, quotas),
     )

@@ -8,6 +8,7 @@ from app.architectures import router as architectures
 from app.audit import router as audit
 from app.datasets import router as datasets
 from app.documentation import router as documentation
+from app.exports import router as exports
 from app.following import router as following
 from app.jobs import router as jobs
 from app.keys import router as keys
@@ -31,6 +32,8 @@ ROUTERS = (
     models.routes,
     models.metadata_routes,
     models.reading_routes,
+    exports.routes,
+    exports.import_routes,
     aliases.routes,
     webhooks.routes,
     keys.routes,
@@ -42,6 +45,8 @@ ROUTERS = (
 
 DIRECT = [each for each in predictions.routes.routes if isinstance(each, predictions.DirectRoute)]
 """Routes that need nothing of FastAPI's: see `shortcut`."""
+LARGE = (datasets.routes, exports.import_routes)
+"""Whose bodies are files."""
 
 
 def include(application: FastAPI, settings: Settings) -> None:
@@ -51,5 +56,5 @@ def include(application: FastAPI, settings: Settings) -> None:
     application.router.routes.extend(following.polled_routes.routes)
     application.router.routes.extend(documentation.routes)
     for each in ROUTERS:
-        limit = settings.max_upload_bytes if each is datasets.routes else settings.max_json_bytes
+        limit = settings.max_upload_bytes if each in LARGE else settings.max_json_bytes
         application.include_router(each, max_body_size=limit)

@@ -23,6 +23,7 @@ LAYERS = (
     ("housekeeping",),
     (
         "documentation",
+        "exports",
         "lessons",
         "sweeps",
         "predictions",

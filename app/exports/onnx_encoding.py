@@ -57,9 +57,8 @@ def _numbers(graph: Graph, columns: Sequence[NumberInput]) -> str:
 
 def _boolean(graph: Graph, column: BooleanInput) -> str:
     """NaN for what is neither true nor false nor missing: no answer rather than a wrong one."""
-    other = graph.node(
-        "Where", _is_one_of(graph, column.name, _missing_words()), graph.constant([[column.missing]]), _nan(graph)
-    )
+    is_missing = _is_one_of(graph, column.name, _missing_words())
+    other = graph.node("Where", is_missing, graph.constant([[column.missing]]), graph.constant([[np.nan]]))
     for word, value in (("false", 0.0), ("true", 1.0)):
         other = graph.node(
             "Where", graph.node("Equal", column.name, graph.words([word])), graph.constant([[value]]), other
@@ -67,12 +66,8 @@ def _boolean(graph: Graph, column: BooleanInput) -> str:
     return other
 
 
-def _nan(graph: Graph) -> str:
-    return graph.constant([[np.nan]])
-
-
 def _category(graph: Graph, column: CategoryInput) -> str:
-    """One-hot by spelling: each word's row of a table is where it belongs, and words that are none add up to 0."""
+    """One-hot by spelling: each word has a row of a table, and words that are none add up to 0."""
     words = list(column.slots)
     rows = [_unit(column.width, column.slots[word]) for word in words]
     if column.missing is not None:

@@ -45,7 +45,7 @@ class Graph:
         key = ("words", tuple(words))
         if key not in self._known:
             name = self._known[key] = f"{self._prefix}c{len(self._known)}"
-            spelled = [word.encode() for word in words]
+            spelled: Any = [word.encode() for word in words]
             self._constants[name] = helper.make_tensor(name, STRING, [1, len(words)], spelled)
         return self._known[key]
 
@@ -64,7 +64,9 @@ class Graph:
             list(self._constants.values()),
         )
         opsets = [helper.make_opsetid("", OPSET)]
-        made = helper.make_model(graph, ir_version=IR_VERSION, opset_imports=opsets, producer_name="chainrule")
+        made = helper.make_model(
+            graph, ir_version=IR_VERSION, opset_imports=opsets, producer_name="chainrule"
+        )
         helper.set_model_props(made, notes)
         written: bytes = made.SerializeToString()
         return written

@@ -7,19 +7,21 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from app.exports.recipe import Input, NumberInput
+from app.exports.vectors import Answers
 
 Json = dict[str, Any]
 
 
-def run(model: bytes, inputs: tuple[Input, ...], rows: list[Json]) -> tuple[list[str | None] | None, NDArray[Any]]:
-    """Labels, if it has any, and its numbers (k, s_n)."""
+def run(model: bytes, inputs: tuple[Input, ...], rows: list[Json]) -> Answers:
+    """What it answers."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
     columns = {each.name: _column(each, rows) for each in inputs}
     *labels, numbers = session.run(None, columns)
-    return [label or None for label in labels[0][:, 0].tolist()] if labels else None, numbers.astype(np.float64)
+    names = [label or None for label in labels[0][:, 0].tolist()] if labels else None
+    return Answers(names, numbers.astype(np.float64))
 
 
 def _column(each: Input, rows: list[Json]) -> NDArray[Any]:

@@ -144,8 +144,8 @@ const answerOf = (outputs) => {
   return { prediction: best, probabilities: Object.fromEntries(shares.map((each, i) => [MODEL.classes[i], each])) };
 };
 
-// For each row its "prediction": a class, a number or, of several targets, {name: number}; of a class also
-// "probabilities". null: beyond what floating point can say.
+// For each row its "prediction": a class, a number or, of several targets, {name: number}; of a class
+// also "probabilities". null: beyond what floating point can say.
 export const predict = (rows) => rows.map((row) => answerOf(forward(encode(row))));
 
 // The numbers of the stored rows whose answers are others than those of the server.

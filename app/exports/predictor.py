@@ -4,8 +4,8 @@
     predict([{"column": 1.5, ...}])    # rows by column name; None is a missing value
     verify()                           # the rows it was tried on that come out differently here: []
 
-On the command line, ``python model.py rows.csv`` writes the rows with their predictions, and ``python model.py``
-alone verifies.
+On the command line, ``python model.py rows.csv`` writes the rows with their predictions, and
+``python model.py`` alone verifies.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import math
 import operator
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 MODEL: dict[str, Any] = json.loads("{}")
@@ -42,7 +42,7 @@ def softmax(z: list[float]) -> list[float]:
     return [each / sum(powers) for each in powers]
 
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[float], float]] = {
     "identity": lambda z: z,
     "sigmoid": sigmoid,
     "tanh": math.tanh,
@@ -56,7 +56,9 @@ ACTIVATIONS = {
 
 
 def _numbers(text: str) -> list[float]:
-    numbers: array.array[float] = array.array("f" if MODEL["dtype"] == "float32" else "d", base64.b64decode(text))
+    numbers: array.array[float] = array.array(
+        "f" if MODEL["dtype"] == "float32" else "d", base64.b64decode(text)
+    )
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers.tolist()
@@ -99,19 +101,21 @@ def _category(value: Any, column: dict[str, Any]) -> list[float]:
 
 
 def _slot(value: Any, column: dict[str, Any]) -> int | None:
-    slots, missing = column["slots"], column["missing"]
+    slots: dict[str, int] = column["slots"]
+    missing: int | None = column["missing"]
     if value is None or value != value:
         return missing
     if not isinstance(value, (str, int, float)):
         raise ValueError("it is no text")
     for spelling in _spellings(value):
         if spelling in slots:
-            return int(slots[spelling])
+            return slots[spelling]
         if isinstance(value, str) and spelling.lower() in MISSING_WORDS:
             return missing
     if isinstance(value, bool):
         raise ValueError("it is no text")
-    return column["unknown"]
+    unknown: int | None = column["unknown"]
+    return unknown
 
 
 def _spellings(value: Any) -> tuple[str, ...]:
@@ -149,8 +153,8 @@ def forward(x: list[float]) -> list[float]:
 
 
 def predict(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For each row its "prediction": a class, a number or, of several targets, {name: number}; of a class also
-    "probabilities". None: beyond what floating point can say.
+    """For each row its "prediction": a class, a number or, of several targets, {name: number}; of a class
+    also "probabilities". None: beyond what floating point can say.
     """
     return [_answer(forward(encode(row))) for row in rows]
 

@@ -3,20 +3,27 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from app.exports.recipe import Input, Unportable, inputs_of
 from app.exports.sql_forms import ACTIVATIONS, encoded, identifier, largest, number, text, total
-from app.exports.vectors import Network
+from app.exports.vectors import Answers, Network
 
+try:
+    import pysqlite3 as sqlite3
+except ImportError:  # where there is no wheel of it
+    import sqlite3
+
+SQLITE = f"SQLite {sqlite3.sqlite_version}"
 TABLE = "input"
-MOST_PARAMETERS = 20_000
 MOST_COLUMNS = 1_900
 """A table has 2,000."""
 
 HEAD = f"""\
 -- A trained network as one SELECT, for SQLite 3.35 or newer with its mathematical functions.
 -- It reads the table, or view, "{TABLE}", and answers with its raw columns, then the prediction.
--- A value is missing where it is NULL, or a word that uploads take for that; text that spells a number is that
--- number. What no prediction can be made for, as another text in its place, has the prediction NULL.
+-- A value is missing where it is NULL, or a word that uploads take for that; text that spells a number is
+-- that number. What no prediction can be made for, as another text there, has the prediction NULL.
 """
 
 
@@ -28,21 +35,24 @@ class Statement:
 
     def __init__(self, inputs: Sequence[Input]) -> None:
         raw = [f"{identifier(each.name)} AS r{k}" for k, each in enumerate(inputs)]
-        self._tables = [f"raw AS MATERIALIZED (SELECT {', '.join(raw)} FROM {identifier(TABLE)})"]
+        self._tables = [_table("raw", raw, identifier(TABLE))]
         self._raw = [f"r{k}" for k in range(len(inputs))]
         self._names = [identifier(each.name) for each in inputs]
         self.last = "raw"
 
     def add(self, name: str, *expressions: str) -> None:
         """A table of the last one's raw columns and these."""
-        selected = ", ".join([*self._raw, *expressions])
-        self._tables.append(f"{name} AS MATERIALIZED (SELECT {selected} FROM {self.last})")
+        self._tables.append(_table(name, [*self._raw, *expressions], self.last))
         self.last = name
 
     def select(self, answers: Sequence[str]) -> str:
         named = [f"{raw} AS {name}" for raw, name in zip(self._raw, self._names, strict=True)]
         tables = ",\n".join(self._tables)
         return f"{HEAD}WITH\n{tables}\nSELECT {', '.join([*named, *answers])}\nFROM {self.last};\n"
+
+
+def _table(name: str, expressions: Sequence[str], source: str) -> str:
+    return f"{name} AS MATERIALIZED (SELECT {', '.join(expressions)} FROM {source})"  # noqa: S608 # nosec B608
 
 
 def select(network: Network) -> str:
@@ -66,13 +76,28 @@ def select(network: Network) -> str:
     return statement.select(_classes(statement, network, network.encoding.classes))
 
 
+def run(statement: str, network: Network, rows: list[dict[str, Any]]) -> Answers:
+    """What the statement answers in the SQLite of this process."""
+    names = [each.name for each in network.encoding.features]
+    connection = sqlite3.connect(":memory:")
+    try:
+        columns = ", ".join(map(identifier, names))
+        connection.execute(f"CREATE TABLE {identifier(TABLE)} ({columns})")
+        places = ", ".join("?" * len(names))
+        values = [[row[name] for name in names] for row in rows]
+        connection.executemany(f"INSERT INTO {identifier(TABLE)} VALUES ({places})", values)  # noqa: S608 # nosec B608
+        found = [row[len(names) :] for row in connection.execute(statement)]
+    finally:
+        connection.close()
+    labels = None if network.encoding.classes is None else [row[0] for row in found]
+    numbers = [[*row] if labels is None else [*row[1:]] for row in found]
+    return Answers(labels, np.array(numbers, np.float64).reshape(len(found), -1))
+
+
 def _check(network: Network, inputs: Sequence[Input]) -> None:
-    count = network.architecture.parameter_count
-    if count > MOST_PARAMETERS:
-        raise Unportable(f"SQL takes networks of up to {MOST_PARAMETERS} parameters; this one has {count}.")
     widest = 2 * max(network.architecture.s.values()) + len(inputs)
     if widest > MOST_COLUMNS:
-        raise Unportable(f"Half of SQLite's {MOST_COLUMNS} columns are fewer than this network's widest layer.")
+        raise Unportable(f"With SQLite's {MOST_COLUMNS} columns, this network's widest layer is too wide.")
     seen: set[str] = set()
     for each in inputs:
         folded = "".join(letter.lower() if letter.isascii() else letter for letter in each.name)

@@ -59,11 +59,11 @@ def encoded(each: Input, raw: str) -> list[str]:
         case NumberInput():
             return [f"({_value(raw, number(each.missing))} - {number(each.offset)}) / {number(each.scale)}"]
         case BooleanInput():
-            return [
-                f"CASE WHEN {_is_missing(raw)} THEN {number(each.missing)} "
-                f"WHEN {raw} = 1 OR lower(trim({raw})) IN ('true', '1') THEN 1.0 "
-                f"WHEN {raw} = 0 OR lower(trim({raw})) IN ('false', '0') THEN 0.0 END"
-            ]
+            word = f"lower(trim(CAST({raw} AS TEXT)))"
+            cases = [f"WHEN {_is_missing(raw)} THEN {number(each.missing)}"]
+            cases += [f"WHEN {word} IN ('true', '1', '1.0') THEN 1.0"]
+            cases += [f"WHEN {word} IN ('false', '0', '0.0') THEN 0.0"]
+            return [f"CASE {' '.join(cases)} END"]
         case CategoryInput():
             return [_slot(each, slot, raw) for slot in range(each.width)]
 

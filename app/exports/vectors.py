@@ -1,7 +1,7 @@
-"""Rows that an export is tried on: drawn from a model's encoding, with what is missing and what is unknown."""
+"""Rows that an export is tried on: drawn from a model's encoding, some values missing or unknown."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,16 +49,19 @@ class Network:
 
 
 def draw(network: Network, seed: int) -> Vectors:
-    """As many rows as are of use; nothing but the arguments decides which. Rows without an answer are none."""
+    """As many rows as are of use, by nothing but the arguments. Rows without an answer are left out."""
     inputs = inputs_of(network.encoding)
     random = np.random.default_rng(seed)
     count = max(LEAST_ROWS, min(MOST_ROWS, MOST_CELLS // max(1, len(inputs))))
-    rows: list[Json] = [dict.fromkeys(each.name for each in inputs), {each.name: _mean(each) for each in inputs}]
+    rows: list[Json] = [
+        dict.fromkeys(each.name for each in inputs),
+        {each.name: _mean(each) for each in inputs},
+    ]
     while len(rows) < count:
         rows.append({each.name: _value(each, random) for each in inputs})
     x, _ = network.encoding.encode_rows(rows)
     answers, exact = (_answers(network, x, parameters) for parameters in _both(network.parameters))
-    known = np.isfinite(answers).all(axis=1) & np.isfinite(exact).all(axis=1)
+    known = [bool(np.isfinite(row).all()) for row in np.hstack([answers, exact])]
     rows = [row for row, fine in zip(rows, known, strict=True) if fine]
     answers, exact = answers[known], exact[known]
     labels = None
@@ -67,8 +70,16 @@ def draw(network: Network, seed: int) -> Vectors:
     return Vectors(rows, labels, answers, _tolerance(network.encoding, answers, exact))
 
 
-def differing(vectors: Vectors, labels: list[str | None] | None, answers: Floats) -> list[int]:
+class Answers(NamedTuple):
+    """What an export answers to k rows: labels, if it has any, and numbers (k, s_n)."""
+
+    labels: list[str | None] | None
+    numbers: Floats
+
+
+def differing(vectors: Vectors, found: Answers) -> list[int]:
     """The rows in which an export answers something else."""
+    labels, answers = found
     with np.errstate(invalid="ignore"):
         wrong = ~(np.abs(answers - vectors.answers) <= vectors.tolerance).all(axis=1)
     if vectors.labels is not None:

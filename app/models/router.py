@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import Query
 
-from app.dependencies import PrincipalDep, StateDep, WindowDep, listed, rename, router
+from app.dependencies import ModelId, PrincipalDep, StateDep, WindowDep, listed, rename, router
 from app.models import service
 from app.models.schemas import (
     EvaluateRequest,
@@ -21,15 +21,6 @@ from app.storage.tables import Model
 routes = router("/v1/models", "models")
 metadata_routes = router("/v1/models", "models", role="predict")
 reading_routes = router("/v1/models", "models", role="read")
-
-ModelId = Annotated[
-    str,
-    Path(
-        max_length=64,
-        description="The model's id, or an alias of it.",
-        examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
-    ),
-]
 
 
 @routes.get(

@@ -53,13 +53,18 @@ class ModelAnswer(Answer):
     name: OwnName
     metadata: OwnNotes
     aliases: list[str] = Field(description="The names that stand for it, in order.", examples=[["champion"]])
-    job_id: str = Field(description="The job that made it.", examples=["job_0n5c1k4v8d2s6m9q3x7z1b5f"])
-    epoch: int = Field(description="The epoch whose parameters these are.", examples=[37])
-    dataset_id: str = Field(
-        description="The dataset that it was trained on.", examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"]
+    job_id: str | None = Field(
+        description="The job that made it; null: it was imported.", examples=["job_0n5c1k4v8d2s6m9q3x7z1b5f"]
     )
-    dataset_sha256: str = Field(
-        description="SHA-256 of that dataset's content.",
+    epoch: int | None = Field(
+        description="The epoch whose parameters these are; null: it was imported.", examples=[37]
+    )
+    dataset_id: str | None = Field(
+        description="The dataset that it was trained on; null: it was imported.",
+        examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"],
+    )
+    dataset_sha256: str | None = Field(
+        description="SHA-256 of that dataset's content; of an imported model as its file says, or null.",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )
     task: str = Field(

@@ -71,7 +71,7 @@ def delete(session: Session, blobs: Blobs, principal: Principal, model_id: str) 
         more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
         message = f"The model has the aliases {told}{more}. Delete them first, or set them to another model."
         raise Conflict(message, allowed=("read",))
-    job = session.get(Job, model.job_id)
+    job = session.get(Job, model.job_id) if model.job_id else None
     if job is not None and job.model_id == model.id:
         job.model_id = None
     session.delete(model)
@@ -93,7 +93,6 @@ def answer(session: Session, model: Model) -> dict[str, Any]:
 
 
 def _answer(model: Model, names: list[str]) -> dict[str, Any]:
-    encoding = Encoding.from_json(model.encoding)
     return {
         "id": model.id,
         "created_at": model.created_at,
@@ -101,13 +100,24 @@ def _answer(model: Model, names: list[str]) -> dict[str, Any]:
         "name": model.name,
         "metadata": model.labels,
         "aliases": names,
-        "job_id": model.job_id,
-        "epoch": model.epoch,
-        "dataset_id": model.dataset_id,
-        "dataset_sha256": model.dataset_sha256,
+        "job_id": model.job_id or None,
+        "epoch": model.epoch if model.job_id else None,
+        "dataset_id": model.dataset_id or None,
+        "dataset_sha256": model.dataset_sha256 or None,
         "task": model.task,
         "architecture": model.architecture,
         "parameter_count": model.parameter_count,
+        **described(model),
+        "cost": model.cost,
+        "metrics": model.metrics,
+        "sha256": model.sha256,
+    }
+
+
+def described(model: Model) -> dict[str, Any]:
+    """What goes in and what comes out."""
+    encoding = Encoding.from_json(model.encoding)
+    return {
         "inputs": [
             {
                 "name": each.name,
@@ -118,9 +128,6 @@ def _answer(model: Model, names: list[str]) -> dict[str, Any]:
         ],
         "outputs": _outputs(encoding),
         "classes": None if encoding.classes is None else list(encoding.classes),
-        "cost": model.cost,
-        "metrics": model.metrics,
-        "sha256": model.sha256,
     }
 
 

@@ -20,6 +20,7 @@ from app.storage.declaring import (
     of_parent,
     project_reference,
 )
+from app.storage.model_tables import Evaluation as Evaluation
 from app.storage.service_tables import AuditEntry as AuditEntry
 from app.storage.service_tables import AuditHead as AuditHead
 from app.storage.service_tables import IdempotencyKey as IdempotencyKey
@@ -230,6 +231,9 @@ class Event(OfJob, Table):
 
 
 class Model(Owned, Table):
+    """Of an imported one ``job_id`` and ``dataset_id`` are empty, ``epoch`` is 0, and ``dataset_sha256`` is
+    what its file says."""
+
     __tablename__ = "models"
     __table_args__ = (
         sa.Index(None, "project_id", "id"),

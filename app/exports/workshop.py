@@ -1,0 +1,93 @@
+"""Has exports written and imports read in child processes, which can crash or run out of memory."""
+
+import errno
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from app import errors
+from app.confinement import MODE
+from app.errors import ChainruleError, Fault, Invalid, Unavailable
+
+ROOT = Path(__file__).parents[2]
+
+AT_ONCE = 2
+PATIENCE_SECONDS = 20.0
+WALL_SECONDS = 120.0
+LIMITS = {"cpu_seconds": 120, "memory_bytes": 6 << 30}
+
+log = logging.getLogger(__name__)
+
+
+class Workshop:
+    """Two children at most; who comes while both are busy waits a while. Thread-safe."""
+
+    def __init__(self, within: Path) -> None:
+        self.within = within
+        self._places = threading.BoundedSemaphore(AT_ONCE)
+
+    def do(self, **request: Any) -> dict[str, Any]:
+        """The child's answer. Raises what it raises; Invalid where it takes too much; Unavailable."""
+        with self._place():
+            try:
+                done = subprocess.run(
+                    [sys.executable, "-P", "-s", "-m", "app.exports.child", str(self.within)],
+                    input=json.dumps(request | LIMITS).encode() + b"\n",
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    env=_environment(),
+                    cwd="/",
+                    timeout=WALL_SECONDS,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                raise _beyond("time") from None
+        return _read(done.stdout)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(timeout=PATIENCE_SECONDS):
+            raise Unavailable("As many models as this server can are being written or read.", retry_after=5)
+        try:
+            yield
+        finally:
+            self._places.release()
+
+
+def _environment() -> dict[str, str]:
+    environment = {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"}
+    for name in ("LD_LIBRARY_PATH", MODE):  # some Pythons do not start without the first
+        if name in os.environ:
+            environment[name] = os.environ[name]
+    return environment
+
+
+def _read(answer: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        raise _beyond("memory or time") from None
+    if "done" in said:
+        done: dict[str, Any] = said["done"]
+        return done
+    if "exhausted" in said:
+        raise _beyond(said["exhausted"])
+    if "refused" in said:
+        family: type[ChainruleError] = getattr(errors, said["refused"])
+        raise family(said["detail"], *(Fault(**fault) for fault in said["faults"]))
+    if said.get("failed") in (errno.ENOSPC, errno.EDQUOT):
+        raise OSError(said["failed"], "no space left to write a model")
+    log.error("a model could not be written or read", extra={"traceback": said["crashed"]})
+    raise ChainruleError
+
+
+def _beyond(what: str) -> Invalid:
+    message = f"The model takes more {what} than is allowed here."
+    return Invalid(message, Fault("model", "parse_limit", message))

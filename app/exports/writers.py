@@ -1,0 +1,107 @@
+"""Each format is written, tried on rows whose answers are known, and only then handed out. Not for the
+API's own process: what it imports is large, and what it runs has limits there.
+"""
+
+import io
+import json
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import onnx
+
+from app.engine import Parameters
+from app.exports import onnx_model, onnx_runtime, scripts, sql, tensors
+from app.exports.formats import FORMATS
+from app.exports.recipe import Unportable, inputs_of
+from app.exports.vectors import Answers, Network, Vectors, differing, draw
+
+Json = dict[str, Any]
+Write = Callable[[Json, Network, Vectors], bytes]
+Prove = Callable[[bytes, Network, Vectors], str | None]
+
+SEED = 20_260
+
+
+class Differs(Exception):
+    """An export does not say what the model says; the message names the row."""
+
+
+def written(name: str, document: Json, network: Network) -> tuple[bytes, Json]:
+    """The file; in what it was tried (null: nothing), on how many rows. Raises Unportable or Differs."""
+    count, most = network.architecture.parameter_count, FORMATS[name].most_parameters
+    if count > most:
+        raise Unportable(f"This format takes up to {most} parameters; the model has {count}.")
+    write, prove = WRITERS[name]
+    vectors = draw(network, SEED)
+    content = write(document, network, vectors)
+    by = prove(content, network, vectors)
+    return content, {"by": by, "rows": len(vectors.rows) if by else 0}
+
+
+def _compare(by: str, vectors: Vectors, found: Answers) -> str:
+    if wrong := differing(vectors, found):
+        raise Differs(
+            f"In {by}, {len(wrong)} of {len(vectors.rows)} rows come out differently; "
+            f"the first is row {wrong[0]}, {_told(vectors.rows[wrong[0]])}."
+        )
+    return by
+
+
+def _told(row: Json) -> str:
+    """A drawn row, or the beginning of it."""
+    return json.dumps(row, ensure_ascii=False)[:500]
+
+
+def _same_bits(network: Network, found: dict[str, Any]) -> str:
+    """Raise Differs unless the tensors are the model's."""
+    ours = network.parameters
+    pairs = [(found[f"W{l}"], found[f"b{l}"]) for l in range(1, network.architecture.n)]
+    if Parameters.of(network.architecture, pairs, ours.flat.dtype).sha256() != ours.sha256():
+        raise Differs("The parameters that are read back are others.")
+    return "reading back, bit for bit"
+
+
+def _read_npz(content: bytes, network: Network, _: Vectors) -> str:
+    with np.load(io.BytesIO(content), allow_pickle=False) as found:
+        return _same_bits(network, dict(found))
+
+
+def _read_json(content: bytes, network: Network, _: Vectors) -> str:
+    layers = enumerate(json.loads(content)["parameters"], 1)
+    return _same_bits(network, {f"{name}{l}": each[name] for l, each in layers for name in ("W", "b")})
+
+
+def _run_onnx(content: bytes, network: Network, vectors: Vectors) -> str:
+    onnx.checker.check_model(content, full_check=True)
+    found = onnx_runtime.run(content, inputs_of(network.encoding), vectors.rows)
+    return _compare(f"onnxruntime {metadata.version('onnxruntime')}", vectors, found)
+
+
+WRITERS: dict[str, tuple[Write, Prove]] = {
+    "safetensors": (
+        lambda document, network, _: tensors.safetensors(document, network.parameters),
+        lambda content, network, _: _same_bits(network, tensors.tensors_of(content)),
+    ),
+    "npz": (lambda document, network, _: tensors.npz(document, network.parameters), _read_npz),
+    "json": (lambda document, network, _: tensors.text(document, network.parameters), _read_json),
+    "onnx": (lambda _, network, __: onnx_model.dump(network), _run_onnx),
+    "python": (
+        lambda _, network, vectors: scripts.python(network, vectors).encode(),
+        lambda content, network, vectors: _compare(
+            scripts.PYTHON, vectors, scripts.run_python(content.decode(), network, vectors.rows)
+        ),
+    ),
+    # A server has no JavaScript engine. The program is the same for every model; our tests run it in Node.
+    "javascript": (
+        lambda _, network, vectors: scripts.javascript(network, vectors).encode(),
+        lambda _, __, ___: None,
+    ),
+    "sql": (
+        lambda _, network, __: sql.select(network).encode(),
+        lambda content, network, vectors: _compare(
+            sql.SQLITE, vectors, sql.run(content.decode(), network, vectors.rows)
+        ),
+    ),
+}
