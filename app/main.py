@@ -13,6 +13,7 @@ from app.datasets.admission import Admission
 from app.datasets.jail import Jail, Limits
 from app.datasets.service import Uploads
 from app.dependencies import State
+from app.exports.schemas import ModelFile
 from app.exports.service import Exports
 from app.following.service import Following
 from app.gate import Gate, open_paths
@@ -75,7 +76,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     application.add_middleware(Shortcut, routes=routes.DIRECT)
     application.add_middleware(Gate, authenticator=state.authenticator, settings=settings)
     application.add_middleware(Meter, traffic=state.traffic, lines=lines)
-    openapi.complete(application.openapi(), open_paths(settings), PredictRequest)
+    openapi.complete(application.openapi(), open_paths(settings), PredictRequest, ModelFile)
     return application
 
 

@@ -8,6 +8,7 @@ from app.architectures import router as architectures
 from app.audit import router as audit
 from app.datasets import router as datasets
 from app.documentation import router as documentation
+from app.evaluations import router as evaluations
 from app.exports import router as exports
 from app.following import router as following
 from app.jobs import router as jobs
@@ -33,6 +34,7 @@ ROUTERS = (
     models.metadata_routes,
     models.reading_routes,
     exports.routes,
+    evaluations.routes,
     exports.import_routes,
     aliases.routes,
     webhooks.routes,

@@ -23,6 +23,7 @@ LAYERS = (
     ("housekeeping",),
     (
         "documentation",
+        "evaluations",
         "exports",
         "lessons",
         "sweeps",

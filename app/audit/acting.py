@@ -14,6 +14,9 @@ SERVER = "server"
 SERVER_CHAIN = "server"
 """In place of a project's id: the chain of what concerns no project."""
 
+NESTED = frozenset({"evaluations"})
+"""Collections whose paths begin with the path of what they belong to."""
+
 VERBS = {"POST": "create", "PUT": "set", "PATCH": "update", "DELETE": "delete"}
 
 
@@ -62,9 +65,12 @@ def asked(
     request_id: str,
 ) -> Act:
     """What a request does, by its route: ``POST /v1/jobs/{job_id}/pause`` is 'pause' of 'jobs'."""
-    collection = template.split("/")[2]
+    _, _, collection, *rest = template.split("/")
     tail = template.rpartition("}")[2].strip("/") if parameters else ""
     named = next(iter(parameters.values()), None)
+    if len(rest) > 1 and rest[1] in NESTED:
+        collection, tail = rest[1], ""
+        named = [*parameters.values()][1] if len(parameters) > 1 else None
     return Act(
         verb=tail if method == "POST" and tail else VERBS.get(method, method.lower()),
         collection=collection,

@@ -17,6 +17,7 @@ NOUNS = {
     "aliases": "alias",
     "architectures": "architecture",
     "datasets": "dataset",
+    "evaluations": "evaluation",
     "jobs": "job",
     "keys": "key",
     "models": "model",
@@ -26,6 +27,7 @@ NOUNS = {
 FACTS = {
     "aliases": ("model_id",),
     "datasets": ("sha256", "shared"),
+    "evaluations": ("model_id", "dataset_id"),
     "jobs": ("status", "priority", "dataset_id", "model_id"),
     "keys": ("role", "expires_at"),
     "models": ("sha256", "job_id"),

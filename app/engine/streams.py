@@ -14,6 +14,7 @@ class Purpose(IntEnum):
     SPLIT = 3
     GENERATE = 4
     DROPOUT = 5
+    IMPORTANCE = 8
 
 
 class Stream:

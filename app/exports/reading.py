@@ -4,32 +4,28 @@ import json
 import math
 import unicodedata
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, assert_never
+from typing import Any, assert_never
 
 import numpy as np
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
 from app import strict_json
 from app.architectures.network import to_engine
-from app.architectures.schemas import Activation, HiddenLayer, Initialization
 from app.datasets.encoding import Encoding
 from app.datasets.features import BooleanFeature, CategoryFeature, Feature, NumberFeature
 from app.engine import COSTS, Architecture, Parameters
 from app.engine.costs import allowed
 from app.engine.network import ShapeMismatch
 from app.errors import Fault, Invalid, MalformedRequest
+from app.exports.schemas import ModelDocument
 from app.exports.tensors import DOCUMENT, tensors_of
-from app.schemas import Name, Request
 from app.validation import invalid
 
 Json = dict[str, Any]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-VERSION = 1
 NAME_LIMIT = 255
 MOST_CLASSES = 100_000
-DTYPES = ("float32", "float64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,47 +37,11 @@ class Limits:
     max_parameters: int
 
 
-class OutputLayer(Request):
-    """The output layer, resolved."""
-
-    units: int = Field(ge=1)
-    activation: Literal[Activation, "softmax"]
-    initialization: Initialization = "auto"
-
-
-class Network(Request):
-    """An architecture, resolved."""
-
-    inputs: int = Field(ge=1)
-    layers: list[HiddenLayer]
-    output: OutputLayer
-
-
-class Document(Request):
-    """What a file says of its model. Figures that others measured are read over: this server has not."""
-
-    object: Literal["model_export"]
-    version: Literal[1]
-    name: Name | None = None
-    task: Literal["classification", "regression"]
-    architecture: Network
-    training: Json
-    encoding: Json
-    classes: list[str] | None = None
-    dtype: Literal["float32", "float64"]
-    parameter_count: int | None = None
-    sha256: Sha256
-    dataset_sha256: Sha256 | None = None
-    epoch: Any = None
-    cost: Any = None
-    metrics: Any = None
-
-
 @dataclass(frozen=True, slots=True)
 class Imported:
     """A model that has passed."""
 
-    document: Document
+    document: ModelDocument
     encoding: Encoding
     training: Json
     parameters: Parameters
@@ -116,9 +76,9 @@ def read(content: bytes, kind: str, limits: Limits) -> Imported:
 
 def _json(content: bytes) -> tuple[object, Json]:
     sent = strict_json.loads(content)
-    layers = sent.pop("parameters", None) if isinstance(sent, dict) else None
+    layers = sent.pop("parameters", []) if isinstance(sent, dict) else []
     if not isinstance(layers, list) or not all(isinstance(each, dict) for each in layers):
-        raise _refused("parameters", "missing_field", "Expected a list with a W and a b for each layer.")
+        raise _refused("parameters", "wrong_type", "Expected a list with a W and a b for each layer.")
     named = enumerate(layers, 1)
     return sent, {f"{letter}{l}": each.get(letter) for l, each in named for letter in "Wb"}
 
@@ -137,14 +97,14 @@ def _safetensors(content: bytes) -> tuple[object, Json]:
     return strict_json.loads(told.encode("utf-8", "surrogatepass")), dict(tensors)
 
 
-def _document(sent: object) -> Document:
+def _document(sent: object) -> ModelDocument:
     try:
-        return Document.model_validate_json(json.dumps(sent))
+        return ModelDocument.model_validate_json(json.dumps(sent))
     except ValidationError as error:
         raise invalid(error.errors(include_url=False), sent, ("body",)) from None
 
 
-def _architecture(document: Document, limits: Limits) -> Architecture:
+def _architecture(document: ModelDocument, limits: Limits) -> Architecture:
     told = document.architecture
     if len(told.layers) > limits.max_hidden_layers:
         message = f"At most {limits.max_hidden_layers} hidden layers."
@@ -207,7 +167,7 @@ def _fault(each: Feature) -> str | None:
     assert_never(each)
 
 
-def _check_fit(document: Document, architecture: Architecture, encoding: Encoding) -> None:
+def _check_fit(document: ModelDocument, architecture: Architecture, encoding: Encoding) -> None:
     """Raise Invalid where architecture, encoding and task do not go together."""
     s, classes = architecture.s, encoding.classes
     if (s[1], s[architecture.n]) != (encoding.input_width, encoding.output_width):
@@ -227,7 +187,7 @@ def _check_fit(document: Document, architecture: Architecture, encoding: Encodin
         raise _refused("classes", "not_allowed", "These are not the encoding's classes.")
 
 
-def _training(document: Document, architecture: Architecture) -> Json:
+def _training(document: ModelDocument, architecture: Architecture) -> Json:
     """Of the options that it was trained with, those that have a meaning afterwards."""
     cost, decay = document.training.get("cost"), document.training.get("weight_decay", 0.0)
     output = architecture.layers[-1].activation

@@ -29,6 +29,7 @@ routes = router("/v1/models", "models")
 import_routes = router("/v1/models", "models")
 
 KINDS = {"application/json": "json", "application/octet-stream": "safetensors"}
+MODEL_FILE = {"$ref": "#/components/schemas/ModelFile"}
 _BYTES = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
 
 
@@ -48,7 +49,7 @@ _BYTES = {"schema": {"type": "string", "contentMediaType": "application/octet-st
             },
             "content": {
                 "application/octet-stream": _BYTES,
-                "application/json": {"schema": {"type": "object"}},
+                "application/json": {"schema": MODEL_FILE},
                 **{
                     each.media_type: {"schema": {"type": "string"}}
                     for each in formats.FORMATS.values()
@@ -96,7 +97,7 @@ def export(
             "description": "An export of this server's, or another's: safetensors, or JSON.",
             "content": {
                 "application/octet-stream": _BYTES,
-                "application/json": {"schema": {"type": "object"}},
+                "application/json": {"schema": MODEL_FILE},
             },
         }
     },

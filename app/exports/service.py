@@ -65,14 +65,13 @@ class Exports:
         return Export(place, f"{row.id}.{made.suffix}", made.media_type, note.read_text())
 
     def _write(self, document: Json, name: str, source: Path, target: Path, place: Path) -> None:
-        proof = self._workshop.do(
+        done = self._workshop.do(
             verb="write", format=name, document=document, source=str(source), target=str(target)
         )
-        told = f"{proof['rows']} rows in {proof['by']}" if proof["by"] else "none here"
         self._disk.require(target.stat().st_size)
         self._cache.mkdir(parents=True, exist_ok=True)
         _move(target, place)
-        target.write_text(told)
+        target.write_text(done["proof"])
         _move(target, place.with_name(f"{place.name}.proof"))
 
     def place(self) -> Path:

@@ -28,7 +28,7 @@ def write(request: Json) -> Json:
     except writers.Differs as error:
         raise ExportDiffers(str(error)) from None
     Path(request["target"]).write_bytes(content)
-    return proof
+    return {"proof": proof}
 
 
 def read(request: Json) -> Json:

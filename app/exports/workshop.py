@@ -6,15 +6,13 @@ import logging
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from app import errors
 from app.confinement import MODE
-from app.errors import ChainruleError, Fault, Invalid, Unavailable
+from app.errors import ChainruleError, Fault, Invalid
+from app.models.at_once import AtOnce
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,11 +29,11 @@ class Workshop:
 
     def __init__(self, within: Path) -> None:
         self.within = within
-        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._turns = AtOnce(AT_ONCE, PATIENCE_SECONDS, "exports and imports")
 
     def do(self, **request: Any) -> dict[str, Any]:
         """The child's answer. Raises what it raises; Invalid where it takes too much; Unavailable."""
-        with self._place():
+        with self._turns.turn():
             try:
                 done = subprocess.run(
                     [sys.executable, "-P", "-s", "-m", "app.exports.child", str(self.within)],
@@ -50,15 +48,6 @@ class Workshop:
             except subprocess.TimeoutExpired:
                 raise _beyond("time") from None
         return _read(done.stdout)
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if not self._places.acquire(timeout=PATIENCE_SECONDS):
-            raise Unavailable("As many models as this server can are being written or read.", retry_after=5)
-        try:
-            yield
-        finally:
-            self._places.release()
 
 
 def _environment() -> dict[str, str]:

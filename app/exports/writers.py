@@ -19,25 +19,25 @@ from app.exports.vectors import Answers, Network, Vectors, differing, draw
 
 Json = dict[str, Any]
 Write = Callable[[Json, Network, Vectors], bytes]
-Prove = Callable[[bytes, Network, Vectors], str | None]
+Prove = Callable[[bytes, Network, Vectors], str]
 
 SEED = 20_260
+NONE = "not run here"
 
 
 class Differs(Exception):
     """An export does not say what the model says; the message names the row."""
 
 
-def written(name: str, document: Json, network: Network) -> tuple[bytes, Json]:
-    """The file; in what it was tried (null: nothing), on how many rows. Raises Unportable or Differs."""
+def written(name: str, document: Json, network: Network) -> tuple[bytes, str]:
+    """The file, and how it was tried. Raises Unportable or Differs."""
     count, most = network.architecture.parameter_count, FORMATS[name].most_parameters
     if count > most:
         raise Unportable(f"This format takes up to {most} parameters; the model has {count}.")
     write, prove = WRITERS[name]
     vectors = draw(network, SEED)
     content = write(document, network, vectors)
-    by = prove(content, network, vectors)
-    return content, {"by": by, "rows": len(vectors.rows) if by else 0}
+    return content, prove(content, network, vectors)
 
 
 def _compare(by: str, vectors: Vectors, found: Answers) -> str:
@@ -46,7 +46,7 @@ def _compare(by: str, vectors: Vectors, found: Answers) -> str:
             f"In {by}, {len(wrong)} of {len(vectors.rows)} rows come out differently; "
             f"the first is row {wrong[0]}, {_told(vectors.rows[wrong[0]])}."
         )
-    return by
+    return f"{len(vectors.rows)} rows in {by}"
 
 
 def _told(row: Json) -> str:
@@ -60,7 +60,7 @@ def _same_bits(network: Network, found: dict[str, Any]) -> str:
     pairs = [(found[f"W{l}"], found[f"b{l}"]) for l in range(1, network.architecture.n)]
     if Parameters.of(network.architecture, pairs, ours.flat.dtype).sha256() != ours.sha256():
         raise Differs("The parameters that are read back are others.")
-    return "reading back, bit for bit"
+    return "read back, bit for bit"
 
 
 def _read_npz(content: bytes, network: Network, _: Vectors) -> str:
@@ -96,7 +96,7 @@ WRITERS: dict[str, tuple[Write, Prove]] = {
     # A server has no JavaScript engine. The program is the same for every model; our tests run it in Node.
     "javascript": (
         lambda _, network, vectors: scripts.javascript(network, vectors).encode(),
-        lambda _, __, ___: None,
+        lambda _, __, ___: NONE,
     ),
     "sql": (
         lambda _, network, __: sql.select(network).encode(),

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from app.dependencies import ModelId, PrincipalDep, StateDep, WindowDep, listed, rename, router
-from app.models import service
+from app.models import evaluating, service
 from app.models.schemas import (
     EvaluateRequest,
     EvaluationAnswer,
@@ -113,7 +113,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Cost and measures on a part of the training dataset, or on another dataset."""
     model = state.warm.load(principal, model_id)
-    return service.evaluate(state.database, state.blobs, state.cache, principal, model, body)
+    return evaluating.evaluate(state.database, state.blobs, state.cache, principal, model, body)
 
 
 @reading_routes.post(

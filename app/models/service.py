@@ -1,8 +1,7 @@
-"""Models as clients see them: description, parameters, evaluation, trace, deletion."""
+"""Models as clients see them: description, parameters, trace, deletion."""
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,20 +9,15 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from app.aliases import service as aliases
-from app.datasets import content
-from app.datasets import service as datasets
 from app.datasets.encoding import Encoding
 from app.datasets.features import Floats
 from app.engine import trace as engine_trace
-from app.errors import Conflict, Fault, Gone, Invalid, NotFound
+from app.errors import Conflict, Fault, Invalid
 from app.keys.service import Principal
-from app.models import evaluation
-from app.models.schemas import EvaluateRequest
 from app.models.tracing import TraceRequest
 from app.models.warm import Loaded
 from app.storage import lookup
 from app.storage.blobs import Blobs
-from app.storage.database import Database
 from app.storage.tables import Job, Model
 
 EQUATIONS = {
@@ -141,53 +135,6 @@ def parameters(model: Loaded) -> dict[str, Any]:
     """W^(l) and b^(l), unrounded: float32 values are given as the float64 that equals them."""
     pairs = model.parameters.pairs()
     return {"data": [{"W": W.tolist(), "b": b.tolist()} for W, b in pairs]}
-
-
-def evaluate(
-    database: Database,
-    blobs: Blobs,
-    cache_dir: Path,
-    principal: Principal,
-    model: Loaded,
-    asked: EvaluateRequest,
-) -> dict[str, Any]:
-    """Measure the model on a part of its training dataset (test, unless told), or on another dataset."""
-    if asked.dataset_id is not None and asked.dataset_id != model.dataset_id and asked.split is not None:
-        message = "A split is a part of the training dataset."
-        raise Invalid(message, Fault("split", "not_allowed", message, "Leave out split, or dataset_id."))
-    dataset_id = asked.dataset_id or model.dataset_id
-    with database.reading() as session:
-        try:
-            sha256 = datasets.get(session, principal, dataset_id).sha256
-        except NotFound:
-            if asked.dataset_id is None:
-                raise Gone("The training dataset has been deleted, or is shared no more.") from None
-            raise
-    table = content.table_of(database, blobs, cache_dir, dataset_id, sha256)
-    encoding = model.encoding
-    targets = [target.name for target in encoding.targets]
-    part = None
-    if dataset_id == model.dataset_id:
-        part = asked.split or "test"
-        rows = getattr(content.split_of(table, targets, model.task, model.training), part)
-    else:
-        rows = np.arange(table.row_count)
-    y = encoding.encode_targets(table, rows)
-    known = ~np.isnan(y).any(axis=1)
-    rows, y = rows[known], y[known].astype(model.parameters.flat.dtype)
-    if not len(rows):
-        where = f"The {part} split is empty." if part else "No row has a target that the model knows."
-        raise Conflict(where)
-    x = encoding.encode_inputs(table, rows).astype(model.parameters.flat.dtype)
-    outputs = evaluation.outputs_of(model.architecture, model.parameters, x)
-    return {
-        "model_id": model.id,
-        "dataset_id": dataset_id,
-        "split": part,
-        "row_count": len(rows),
-        "cost": evaluation.mean_cost(model.architecture, model.training["cost"], outputs, y),
-        "metrics": evaluation.full(encoding, outputs, y),
-    }
 
 
 def trace(model: Loaded, asked: TraceRequest) -> dict[str, Any]:

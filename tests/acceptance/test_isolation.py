@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from app.storage.declaring import core
 from app.storage.tables import IdempotencyKey
 from tests.support.attempts import Attempts, Own, clean_up, same, slots
+from tests.support.portable import model_file
 from tests.support.server import Server
 from tests.support.training import XOR, Json, made, train, upload
 from tests.support.walled import walled_classes
@@ -30,6 +31,7 @@ CREATES: dict[str, Json] = {
     "POST /v1/datasets": {"rows": [{"x": 1}, {"x": 2}]},
     "POST /v1/architectures": {"layers": [{"units": 7}]},
     "POST /v1/webhooks": HOOK,
+    "POST /v1/models": model_file(),
 }
 
 
@@ -47,7 +49,9 @@ class Side:
         made(self.client.patch(f"/v1/webhooks/{webhook}", json={"enabled": False}), 200)
         alias = f"champion-of-{project.replace(' ', '-')}"
         made(self.client.put(f"/v1/aliases/{alias}", json={"model_id": job["model_id"]}), 201)
+        evaluations = f"models/{job['model_id']}/evaluations"
         self.ids = {
+            "evl": self._make(evaluations, {"split": "train", **notes}),
             "ds": dataset,
             "arch": architecture,
             "job": job["id"],
@@ -121,6 +125,7 @@ def attempts(server: Server, theirs: Side, mine: Side, foreign: dict[str, list[s
         "PATCH /v1/jobs/{job_id}": {"name": "mine"},
         "PATCH /v1/models/{model_id}": {"name": "mine"},
         "POST /v1/models/{model_id}/evaluate": {"split": "train"},
+        "POST /v1/models/{model_id}/evaluations": {"split": "train"},
         "POST /v1/models/{model_id}/trace": {**rows, "targets": [[0, 1]]},
         "POST /v1/models/{model_id}/predict": rows,
         "PUT /v1/aliases/{alias}": {"model_id": mine.ids["mdl"]},

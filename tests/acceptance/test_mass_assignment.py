@@ -10,7 +10,7 @@ from tests.support.server import Server
 from tests.support.training import XOR, train, upload
 
 COLUMNS = {column.name for table in Project.metadata.tables.values() for column in table.columns}
-AT_ONCE = 15
+AT_ONCE = 10
 """Of twenty faults all are told, and some of them are fields that are missing."""
 
 

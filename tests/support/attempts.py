@@ -17,8 +17,8 @@ from tests.support.wire import Raw, Wire
 
 Json = dict[str, Any]
 
-ID = re.compile(r"^(ds|arch|job|mdl|hook|key|evt|proj|aud|wrk)_[0-9a-z]+$")
-MADE = re.compile(rb"\b(ds|arch|job|mdl|hook|evt)_[0-9a-z]{20,}")
+ID = re.compile(r"^(ds|arch|job|mdl|evl|hook|key|evt|proj|aud|wrk)_[0-9a-z]+$")
+MADE = re.compile(rb"\b(ds|arch|job|mdl|evl|hook|evt)_[0-9a-z]{20,}")
 MOMENT = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 SECRET = re.compile(rb"whsec_[0-9A-Za-z+/=]+")
 SEEN = re.compile(rb'"seen_seconds_ago":[-0-9.e]+')
@@ -29,6 +29,7 @@ PATHS = {
     "architecture_id": "arch",
     "job_id": "job",
     "model_id": "mdl",
+    "evaluation_id": "evl",
     "alias": "alias",
     "webhook_id": "hook",
     "key_id": "key",
@@ -48,7 +49,7 @@ QUERIES = {
 
 PLAIN = {
     *("limit", "order", "name", "status", "shared", "metadata", "columns", "action", "wait", "wait_for"),
-    *("after", "after_epoch", "max_points", "workers"),
+    *("after", "after_epoch", "max_points", "workers", "format"),
 }
 """What of the query holds no id."""
 
@@ -68,7 +69,7 @@ FIELDS = {
 
 NAMED_LIKE_IDS = re.compile(r"(^|_)(id|ids|key|project|alias)$")
 
-RARE = {"POST /v1/datasets": 0.02}
+RARE = {"POST /v1/datasets": 0.02, "POST /v1/models": 0.02, "GET /v1/models/{model_id}/export": 0.1}
 """A child process reads what is uploaded: at the common weight these few would take most of the time."""
 
 HEX = "0123456789abcdef"

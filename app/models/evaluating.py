@@ -1,0 +1,134 @@
+"""A model on rows of a dataset: which they are, what it answers there, and how good that is."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.datasets import content
+from app.datasets import service as datasets
+from app.datasets.table import Table
+from app.engine.backprop import predict
+from app.errors import Conflict, Fault, Gone, Invalid, NotFound
+from app.keys.service import Principal
+from app.models import evaluation
+from app.models.at_once import AtOnce
+from app.models.evaluation import BLOCK, Floats
+from app.models.schemas import EvaluateRequest
+from app.models.warm import Loaded
+from app.storage.blobs import Blobs
+from app.storage.database import Database
+
+MOST_WORK = 200_000_000_000
+"""Multiply-adds of one evaluation: about ten seconds of one core."""
+
+MOST_OUTPUTS = 100_000_000
+"""Numbers a^(n) that are held at once."""
+
+TURNS = AtOnce(2, 20.0, "evaluations")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a dataset whose targets are known: all of it, or a part of the training dataset's split."""
+
+    dataset_id: str
+    part: str | None
+    table: Table
+    numbers: NDArray[np.int64]
+    y: Floats
+
+
+def evaluate(
+    database: Database,
+    blobs: Blobs,
+    cache_dir: Path,
+    principal: Principal,
+    model: Loaded,
+    asked: EvaluateRequest,
+) -> dict[str, Any]:
+    """Cost and measures on a part of the training dataset, or on another dataset.
+
+    Raises NotFound, Gone, Invalid where columns do not fit or it is too much, Unavailable, and Conflict when
+    there are no rows to measure on.
+    """
+    rows = chosen(database, blobs, cache_dir, principal, model, asked)
+    require(model, len(rows.numbers))
+    with TURNS.turn():
+        return measured(model, rows, outputs_on(model, rows))
+
+
+def chosen(
+    database: Database,
+    blobs: Blobs,
+    cache_dir: Path,
+    principal: Principal,
+    model: Loaded,
+    asked: EvaluateRequest,
+) -> Rows:
+    """The rows that are meant. Raises NotFound, Gone, Invalid or Conflict."""
+    dataset_id = asked.dataset_id or model.dataset_id
+    if not dataset_id:
+        raise Conflict("The model was imported: there is no split of its training here. Give a dataset_id.")
+    if dataset_id != model.dataset_id and asked.split is not None:
+        message = "Only the training dataset is split; another is evaluated as a whole."
+        raise Invalid(message, Fault("split", "not_allowed", message))
+    with database.reading() as session:
+        try:
+            sha256 = datasets.get(session, principal, dataset_id).sha256
+        except NotFound:
+            if asked.dataset_id is None:
+                raise Gone("The training dataset has been deleted, or is shared no more.") from None
+            raise
+    table = content.table_of(database, blobs, cache_dir, dataset_id, sha256)
+    encoding = model.encoding
+    targets = [target.name for target in encoding.targets]
+    part = None
+    if dataset_id == model.dataset_id:
+        part = asked.split or "test"
+        numbers = getattr(content.split_of(table, targets, model.task, model.training), part)
+    else:
+        numbers = np.arange(table.row_count)
+    y = encoding.encode_targets(table, numbers)
+    known = ~np.isnan(y).any(axis=1)
+    if not known.any():
+        where = f"The {part} split is empty." if part else "No row has a target that the model knows."
+        raise Conflict(where)
+    return Rows(dataset_id, part, table, numbers[known], y[known].astype(model.parameters.flat.dtype))
+
+
+def require(model: Loaded, row_count: int) -> None:
+    """Raise Invalid where so many rows are more than one evaluation may take."""
+    architecture = model.architecture
+    work = row_count * architecture.parameter_count
+    if work > MOST_WORK or row_count * architecture.s[architecture.n] > MOST_OUTPUTS:
+        message = f"{row_count} rows of this network are more than one evaluation may take."
+        raise Invalid(message, Fault("dataset_id", "out_of_range", message, "Evaluate on fewer rows."))
+
+
+def outputs_on(model: Loaded, rows: Rows) -> Floats:
+    """h(x) of (4) as (k, s_n), encoded and computed in blocks: x as a whole may be larger than memory."""
+    outputs = np.empty_like(rows.y)
+    for start in range(0, len(rows.numbers), BLOCK):
+        x = inputs_on(model, rows, rows.numbers[start : start + BLOCK])
+        outputs[start : start + BLOCK] = predict(model.architecture, model.parameters, x)
+    return outputs
+
+
+def inputs_on(model: Loaded, rows: Rows, numbers: NDArray[np.int64]) -> Floats:
+    """x of these rows, in the network's dtype."""
+    return model.encoding.encode_inputs(rows.table, numbers).astype(model.parameters.flat.dtype)
+
+
+def measured(model: Loaded, rows: Rows, outputs: Floats) -> dict[str, Any]:
+    """Cost and measures, as clients see them."""
+    return {
+        "model_id": model.id,
+        "dataset_id": rows.dataset_id,
+        "split": rows.part,
+        "row_count": len(rows.numbers),
+        "cost": evaluation.mean_cost(model.architecture, model.training["cost"], outputs, rows.y),
+        "metrics": evaluation.full(model.encoding, outputs, rows.y),
+    }

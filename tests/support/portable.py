@@ -1,0 +1,71 @@
+"""Small networks of every kind of column, and models as files."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from app.datasets.encoding import Encoding, Target
+from app.datasets.features import BooleanFeature, CategoryFeature, Feature, NumberFeature
+from app.engine import Architecture, Layer, initialise
+from app.exports import tensors
+from app.exports.vectors import Network
+
+Json = dict[str, Any]
+
+FEATURES: tuple[Feature, ...] = (
+    NumberFeature("length", 1.5, 1.0, 2.0),
+    CategoryFeature("island", 2, ("Biscoe", "Dream", "Torgersen"), (True, False, True)),
+    BooleanFeature("wild", 1),
+    NumberFeature("mass", 4000.0, 0.0, 1.0),
+)
+CLASSES = Encoding("classification", FEATURES, (Target("species"),), ("Adelie", "Gentoo", "é"), ("year",))
+NUMBERS = Encoding("regression", FEATURES, (Target("y", 5.0, 3.0), Target("z", -1e4, 1e3)), None, ())
+
+
+def network_of(
+    encoding: Encoding = CLASSES,
+    hidden: str = "tanh",
+    output: str = "softmax",
+    dtype: str = "float32",
+    seed: int = 1,
+) -> Network:
+    """One hidden layer; biases are not 0."""
+    layers = (Layer(7, hidden), Layer(encoding.output_width, output))
+    architecture = Architecture(encoding.input_width, layers)
+    parameters = initialise(architecture, seed, dtype)
+    draw = np.random.default_rng(seed)
+    for b in parameters.b.values():
+        b[...] = 0.1 * draw.standard_normal(b.shape)
+    return Network(encoding, architecture, parameters)
+
+
+def document_of(network: Network, cost: str = "cross_entropy") -> Json:
+    """What an export says of it."""
+    encoding, layers = network.encoding, network.architecture.layers
+    described = [
+        {"units": each.units, "activation": each.activation, "initialization": "auto"} for each in layers
+    ]
+    return {
+        "object": "model_export",
+        "version": 1,
+        "name": "small",
+        "task": encoding.task,
+        "architecture": {
+            "inputs": network.architecture.inputs,
+            "layers": [{**each, "dropout": 0.0} for each in described[:-1]],
+            "output": described[-1],
+        },
+        "training": {"cost": cost, "weight_decay": 0.0},
+        "encoding": json.loads(json.dumps(encoding.to_json())),
+        "classes": None if encoding.classes is None else list(encoding.classes),
+        "dtype": str(network.parameters.flat.dtype),
+        "sha256": network.parameters.sha256(),
+    }
+
+
+def model_file(network: Network | None = None, **changes: Any) -> Json:
+    """A JSON export."""
+    whole = network or network_of()
+    file: Json = json.loads(tensors.text(document_of(whole), whole.parameters))
+    return {**file, **changes}
