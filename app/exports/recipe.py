@@ -77,5 +77,5 @@ def _input(feature: Feature) -> Input:
         case CategoryFeature():
             slots = {name: slot for slot, name in enumerate(feature.categories) if feature.known[slot]}
             missing = feature.most_frequent if any(feature.known) else None
-            return CategoryInput(feature.name, slots, missing, None, feature.width)
+            return CategoryInput(feature.name, slots, missing, None, len(feature.categories))
     assert_never(feature)

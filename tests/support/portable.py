@@ -17,7 +17,7 @@ FEATURES: tuple[Feature, ...] = (
     NumberFeature("length", 1.5, 1.0, 2.0),
     CategoryFeature("island", 2, ("Biscoe", "Dream", "Torgersen"), (True, False, True)),
     BooleanFeature("wild", 1),
-    NumberFeature("mass", 4000.0, 0.0, 1.0),
+    NumberFeature("mass", 4000.0, 4200.0, 800.0),
 )
 CLASSES = Encoding("classification", FEATURES, (Target("species"),), ("Adelie", "Gentoo", "é"), ("year",))
 NUMBERS = Encoding("regression", FEATURES, (Target("y", 5.0, 3.0), Target("z", -1e4, 1e3)), None, ())
