@@ -7,7 +7,7 @@ import numpy as np
 
 from app.datasets.table import MISSING_WORDS
 from app.exports.onnx_graph import DOUBLE, KINDS, STRING, Graph
-from app.exports.recipe import BooleanInput, CategoryInput, Input, NumberInput
+from app.exports.recipe import BooleanInput, CategoryInput, Input, NumberInput, width_of
 
 Block = tuple[str, list[int]]
 """A result (N, k) in the network's dtype, and which of the network's inputs its columns are."""
@@ -25,8 +25,10 @@ def encode(graph: Graph, inputs: Sequence[Input]) -> str:
     places: list[int] = []
     start = 0
     for each in inputs:
-        span = list(range(start, start + each.width))
-        start += each.width
+        span = list(range(start, start + each.own))
+        start += width_of(each)
+        if each.indicator != "none":
+            blocks.append((_indicator(graph, each), [start - 1]))
         match each:
             case NumberInput():
                 numbers.append(each)
@@ -42,6 +44,16 @@ def encode(graph: Graph, inputs: Sequence[Input]) -> str:
     if order == list(range(start)):
         return x
     return graph.node("Gather", x, graph.constant(np.argsort(order), np.int64), axis=1)
+
+
+def _indicator(graph: Graph, each: Input) -> str:
+    if isinstance(each, NumberInput):
+        found = graph.node("IsNaN", each.name)
+    else:
+        slots = each.slots if isinstance(each, CategoryInput) else ()
+        found = _is_one_of(graph, each.name, [word for word in _missing_words() if word not in slots])
+    active = graph.constant([[1.0 if each.indicator == "active" else 0.0]])
+    return graph.node("Where", found, active, graph.constant([[0.0]]))
 
 
 def _numbers(graph: Graph, columns: Sequence[NumberInput]) -> str:
@@ -69,19 +81,19 @@ def _boolean(graph: Graph, column: BooleanInput) -> str:
 def _category(graph: Graph, column: CategoryInput) -> str:
     """One-hot by spelling: each word has a row of a table, and words that are none add up to 0."""
     words = list(column.slots)
-    rows = [_unit(column.width, column.slots[word]) for word in words]
+    rows = [_unit(column.own, column.slots[word]) for word in words]
     if column.missing is not None:
         further = [word for word in _missing_words() if word not in column.slots]
         words += further
-        rows += [_unit(column.width, column.missing)] * len(further)
+        rows += [_unit(column.own, column.missing)] * len(further)
     if not words:
-        words, rows = [""], [_unit(column.width, None)]
+        words, rows = [""], [_unit(column.own, None)]
     found = graph.node("Equal", column.name, graph.words(words))
     hot = graph.cast(found, KINDS[graph.dtype])
     if column.unknown is not None:
         nobody = graph.cast(graph.node("Not", _any(graph, found)), KINDS[graph.dtype])
         hot = graph.node("Concat", hot, nobody, axis=1)
-        rows.append(_unit(column.width, column.unknown))
+        rows.append(_unit(column.own, column.unknown))
     if np.array_equal(rows, np.eye(len(rows))):
         return hot
     return graph.node("MatMul", hot, graph.constant(rows))

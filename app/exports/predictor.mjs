@@ -89,8 +89,16 @@ const slotOf = (value, column) => {
   return column.unknown;
 };
 
+const isAbsent = (value, column) => {
+  if (isMissing(value)) return true;
+  if (typeof value !== "string" || column.type !== "category") return false;
+  const words = [value, value.trim()];
+  const known = words.some((word) => Object.hasOwn(column.slots, word));
+  return !known && words.some((word) => MISSING_WORDS.has(word.toLowerCase()));
+};
+
 const category = (value, column) => {
-  const encoded = new Array(column.width).fill(0);
+  const encoded = new Array(column.own).fill(0);
   const slot = slotOf(value, column);
   if (slot !== null) encoded[slot] = 1;
   return encoded;
@@ -106,7 +114,10 @@ export const encode = (row) =>
       throw new TypeError(`column ${name} is absent: give null where its value is missing`);
     }
     try {
-      return ENCODERS[column.type](row[column.name], column);
+      const value = row[column.name];
+      const own = ENCODERS[column.type](value, column);
+      if (column.indicator === "none") return own;
+      return [...own, Number(column.indicator === "active" && isAbsent(value, column))];
     } catch (error) {
       throw new TypeError(`column ${name}: ${error.message}`);
     }

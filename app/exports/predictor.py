@@ -93,7 +93,7 @@ def _boolean(value: Any, column: dict[str, Any]) -> list[float]:
 
 
 def _category(value: Any, column: dict[str, Any]) -> list[float]:
-    encoded = [0.0] * column["width"]
+    encoded = [0.0] * column["own"]
     slot = _slot(value, column)
     if slot is not None:
         encoded[slot] = 1.0
@@ -118,6 +118,14 @@ def _slot(value: Any, column: dict[str, Any]) -> int | None:
     return unknown
 
 
+def _is_missing(value: Any, column: dict[str, Any]) -> bool:
+    if value is None or value != value:
+        return True
+    words = _spellings(value) if isinstance(value, str) and column["type"] == "category" else ()
+    known = any(word in column["slots"] for word in words)
+    return not known and any(word.lower() in MISSING_WORDS for word in words)
+
+
 def _spellings(value: Any) -> tuple[str, ...]:
     """How a category may have been spelled: 1.0 also as 1, and text without the space around it."""
     if isinstance(value, bool):
@@ -139,6 +147,8 @@ def encode(row: dict[str, Any]) -> list[float]:
             raise ValueError(f"column {name!r} is absent: give None where its value is missing")
         try:
             x += ENCODERS[column["type"]](row[name], column)
+            if column["indicator"] != "none":
+                x.append(float(column["indicator"] == "active" and _is_missing(row[name], column)))
         except (ValueError, OverflowError) as error:
             raise ValueError(f"column {name!r}: {error}") from None
     return x

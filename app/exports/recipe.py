@@ -14,6 +14,10 @@ class Unportable(Exception):
     """An export cannot say what this model does; the message is for whoever asked for it."""
 
 
+Indicator = Literal["none", "silent", "active"]
+"""A last column that is 1 where the value is missing; a silent one is always 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class NumberInput:
     """One column, (value − offset) / scale; ``missing`` stands for a missing value."""
@@ -22,8 +26,10 @@ class NumberInput:
     missing: float
     offset: float
     scale: float
+    indicator: Indicator = "none"
     type: Literal["number"] = "number"
-    width: int = 1
+
+    own = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +38,22 @@ class BooleanInput:
 
     name: str
     missing: int
+    indicator: Indicator = "none"
     type: Literal["boolean"] = "boolean"
-    width: int = 1
+
+    own = 1
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryInput:
-    """``width`` columns: 1 in the slot of the value, else 0; None: nowhere."""
+    """``own`` columns: 1 in the slot of the value, else 0; None: nowhere. Values may share a slot."""
 
     name: str
     slots: dict[str, int]
     missing: int | None
     unknown: int | None
-    width: int
+    own: int
+    indicator: Indicator = "none"
     type: Literal["category"] = "category"
 
 
@@ -56,6 +65,11 @@ def inputs_of(encoding: Encoding) -> tuple[Input, ...]:
     return tuple(_checked(feature) for feature in encoding.features)
 
 
+def width_of(each: Input) -> int:
+    """Its columns, the indicator among them."""
+    return each.own + (each.indicator != "none")
+
+
 def plain(inputs: tuple[Input, ...]) -> list[dict[str, Any]]:
     """The same as JSON values."""
     return [asdict(each) for each in inputs]
@@ -63,7 +77,7 @@ def plain(inputs: tuple[Input, ...]) -> list[dict[str, Any]]:
 
 def _checked(feature: Feature) -> Input:
     made = _input(feature)
-    if made.width != feature.width:
+    if width_of(made) != feature.width:
         raise Unportable(f"No export knows yet how to encode '{feature.name}'.")
     return made
 

@@ -55,6 +55,16 @@ def largest(names: Sequence[str]) -> str:
 
 def encoded(each: Input, raw: str) -> list[str]:
     """The input columns of a raw one. NULL for what cannot be, as a text where a number is wanted."""
+    match each.indicator:
+        case "none":
+            return _own(each, raw)
+        case "silent":
+            return [*_own(each, raw), "0.0"]
+        case "active":
+            return [*_own(each, raw), f"CASE WHEN {_is_missing(raw)} THEN 1.0 ELSE 0.0 END"]
+
+
+def _own(each: Input, raw: str) -> list[str]:
     match each:
         case NumberInput():
             return [f"({_value(raw, number(each.missing))} - {number(each.offset)}) / {number(each.scale)}"]
@@ -65,7 +75,7 @@ def encoded(each: Input, raw: str) -> list[str]:
             cases += [f"WHEN {word} IN ('false', '0', '0.0') THEN 0.0"]
             return [f"CASE {' '.join(cases)} END"]
         case CategoryInput():
-            return [_slot(each, slot, raw) for slot in range(each.width)]
+            return [_slot(each, slot, raw) for slot in range(each.own)]
 
 
 def _is_missing(raw: str) -> str:
@@ -85,16 +95,22 @@ def _slot(each: CategoryInput, slot: int, raw: str) -> str:
     spelled = f"CAST({raw} AS TEXT)"
     integer = f"CAST({raw} AS INTEGER)"
     whole = f"CASE WHEN typeof({raw}) = 'real' AND {integer} = {raw} THEN CAST({integer} AS TEXT) END"
+    forms = (spelled, f"trim({spelled})", whole)
+
+    def is_one_of(names: list[str]) -> str:
+        listed = ", ".join(map(text, names))
+        return " OR ".join(f"{form} COLLATE BINARY IN ({listed})" for form in forms)
+
     cases = []
-    if here := [text(name) for name, place in each.slots.items() if place == slot]:
-        forms = (spelled, f"trim({spelled})", whole)
-        tests = [f"{form} COLLATE BINARY IN ({', '.join(here)})" for form in forms]
-        cases.append(f"WHEN {' OR '.join(tests)} THEN 1.0")
-    if each.missing == slot:
-        cases.append(f"WHEN {_is_missing(raw)} THEN 1.0")
-    if each.unknown == slot:
-        raise Unportable("SQL does not know yet where unknown categories go.")
-    return f"CASE {' '.join(cases)} ELSE 0.0 END" if cases else "0.0"
+    if here := [name for name, place in each.slots.items() if place == slot]:
+        cases.append(f"WHEN {is_one_of(here)} THEN 1.0")
+    elsewhere = [name for name, place in each.slots.items() if place != slot]
+    if each.unknown == slot and elsewhere:
+        cases.append(f"WHEN {is_one_of(elsewhere)} THEN 0.0")
+    if slot in (each.missing, each.unknown):
+        cases.append(f"WHEN {_is_missing(raw)} THEN {number(float(each.missing == slot))}")
+    rest = number(float(each.unknown == slot))
+    return f"CASE {' '.join(cases)} ELSE {rest} END" if cases else rest
 
 
 _SIGMOID = "1 / (1 + exp(min(-{z}, 700.0)))"
