@@ -211,6 +211,16 @@ def _models(ask: Documented, model: str, predicted: Json, traced: Json, row: Jso
     ask("GET", path)
     ask("GET", f"{path}/parameters")
     ask("POST", f"{path}/evaluate", json={"split": "test"})
+    body = {"split": "test", "importance": {"repeats": 1}, "worst_rows": 2}
+    kept = ask("POST", f"{path}/evaluations", json=body)["id"]
+    ask("GET", f"{path}/evaluations")
+    ask("GET", f"{path}/evaluations/{kept}")
+    ask("DELETE", f"{path}/evaluations/{kept}")
+    ask("GET", f"{path}/evaluations/{kept}")
+    ask("GET", f"{path}/export", params={"format": "sql"})
+    file = ask("GET", f"{path}/export", params={"format": "json"})
+    ask("DELETE", f"/v1/models/{ask('POST', '/v1/models', json=file)['id']}")
+    ask("POST", "/v1/models", json={**file, "sha256": "0" * 64})
     ask("POST", f"{path}/trace", json=traced)
     ask("POST", f"{path}/predict", json=predicted)
     ask("POST", f"{path}/predict", json={"rows": [{**row, "never": 1}]})
