@@ -58,6 +58,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         state.jail.close()
         if lines is not None:
             lines.flush()
+        state.exports.close()
 
     application = FastAPI(
         title="Chainrule",

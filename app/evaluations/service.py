@@ -43,7 +43,6 @@ def measure(
 ) -> Json:
     """All that was asked for. Raises as `evaluating.evaluate`."""
     rows = evaluating.chosen(database, blobs, cache_dir, principal, model, asked)
-    evaluating.require(model, len(rows.numbers))
     if asked.importance is not None:
         row_count(model, len(rows.numbers), asked.importance.repeats)
     with evaluating.TURNS.turn():

@@ -34,7 +34,7 @@ class Graph:
     def constant(self, array: Any, dtype: Any = None) -> str:
         """An array, in the network's dtype if no other is given; the same one twice is one."""
         values: NDArray[Any] = np.asarray(array, self.dtype if dtype is None else dtype)
-        key = (values.dtype.str, values.shape, values.tobytes())
+        key: Any = (values.dtype.str, values.shape, values.tobytes() if values.size <= 64 else object())
         if key not in self._known:
             name = self._known[key] = f"{self._prefix}c{len(self._known)}"
             self._constants[name] = numpy_helper.from_array(values, name)

@@ -18,7 +18,7 @@ from app.dependencies import (
     router,
     with_room,
 )
-from app.errors import UnsupportedMediaType
+from app.errors import TooLarge, UnsupportedMediaType
 from app.exports import formats
 from app.exports.service import as_sent
 from app.models.schemas import ModelAnswer
@@ -28,6 +28,7 @@ from app.schemas import Name
 routes = router("/v1/models", "models")
 import_routes = router("/v1/models", "models")
 
+ROOM_FOR_A_HEADER = 64 * 2**20
 KINDS = {"application/json": "json", "application/octet-stream": "safetensors"}
 MODEL_FILE = {"$ref": "#/components/schemas/ModelFile"}
 _BYTES = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
@@ -117,9 +118,13 @@ async def create(
         raise UnsupportedMediaType(f"Send {' or '.join(KINDS)}.")
     upload = state.exports.place()
     try:
+        settings = state.settings
+        most = settings.max_json_bytes if kind == "json" else ROOM_FOR_A_HEADER + 8 * settings.max_parameters
         with upload.open("wb") as target:
             async for block in with_room(request, state.disk).stream():
                 target.write(block)  # to the page cache: a hop to a thread would cost more
+                if target.tell() > most:
+                    raise TooLarge(f"A model in this format has at most {most} bytes here.")
         sent = as_sent(upload, kind, name)
         create = partial(state.exports.read, principal, upload, kind, name, once)
         return created(await run_in_threadpool(once.run, sent, create))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import tempfile
@@ -45,34 +46,41 @@ class Exports:
         self._settings = settings
         self._default = default
         self._cache = settings.cache_dir
-        self._incoming = settings.data_dir / "incoming"
-        self._workshop = Workshop(self._incoming.absolute())
+        self._incoming = (settings.data_dir / "incoming").absolute()
+        self._workshop = Workshop(self._incoming)
+
+    def close(self) -> None:
+        """End the children that are at work. For good."""
+        self._workshop.close()
 
     def write(self, principal: Principal, model_id: str, name: str) -> Export:
         """The model in that format. Raises NotFound, ExportDiffers, or Invalid where it cannot hold it."""
         made = FORMATS[name]
-        with self._blobs.database.reading() as session:
-            row = models.get(session, principal, model_id)
-            document = _document(row)
-            place = self._cache / f"{_key(document, name)}.{made.suffix}"
-            note = place.with_suffix(f".{made.suffix}.proof")
-            if not (place.exists() and note.exists()):
-                self._disk.require(2 * row.size_bytes)
-                with tempfile.TemporaryDirectory(dir=self._incoming) as scratch:
-                    source, target = Path(scratch, "source"), Path(scratch, "target")
+        with tempfile.TemporaryDirectory(dir=self._incoming) as scratch:
+            source, target = Path(scratch, "source"), Path(scratch, "target")
+            with self._blobs.database.reading() as session:
+                row = models.get(session, principal, model_id)
+                document = _document(row)
+                place = self._cache / f"{_key(document, name)}.{made.suffix}"
+                proof = _kept(place)
+                if proof is None:
+                    self._disk.require(2 * row.size_bytes)
                     self._blobs.copy(session, row.parameters, source)
-                    self._write(document, name, source, target, place)
-        return Export(place, f"{row.id}.{made.suffix}", made.media_type, note.read_text())
+            if proof is None:
+                proof = self._write(document, name, source, target, place)
+        return Export(place, f"{row.id}.{made.suffix}", made.media_type, proof)
 
-    def _write(self, document: Json, name: str, source: Path, target: Path, place: Path) -> None:
+    def _write(self, document: Json, name: str, source: Path, target: Path, place: Path) -> str:
         done = self._workshop.do(
             verb="write", format=name, document=document, source=str(source), target=str(target)
         )
+        proof: str = done["proof"]
         self._disk.require(target.stat().st_size)
         self._cache.mkdir(parents=True, exist_ok=True)
         _move(target, place)
-        target.write_text(done["proof"])
-        _move(target, place.with_name(f"{place.name}.proof"))
+        target.write_text(proof)
+        _move(target, _beside(place))
+        return proof
 
     def place(self) -> Path:
         """Where to write a file that is to be read; whoever asks deletes it."""
@@ -166,6 +174,20 @@ def _key(document: Json, name: str) -> str:
     """One for each content: a model that is renamed, and a newer server, write anew."""
     told = json.dumps([__version__, name, document], sort_keys=True)
     return f"export-{hashlib.sha256(told.encode()).hexdigest()}"
+
+
+def _beside(place: Path) -> Path:
+    return place.with_name(f"{place.name}.proof")
+
+
+def _kept(place: Path) -> str | None:
+    """The proof of a file that is in the cache, which is used, and so not swept for a while; or None."""
+    try:
+        os.utime(place)
+        os.utime(_beside(place))
+        return _beside(place).read_text()
+    except FileNotFoundError:
+        return None
 
 
 def _move(source: Path, place: Path) -> None:

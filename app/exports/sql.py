@@ -34,8 +34,10 @@ class Statement:
     """
 
     def __init__(self, inputs: Sequence[Input]) -> None:
-        raw = [f"{identifier(each.name)} AS r{k}" for k, each in enumerate(inputs)]
-        self._tables = [_table("raw", raw, identifier(TABLE))]
+        # With the table, or SQLite takes the name of a column that is not there for a text.
+        table = identifier(TABLE)
+        raw = [f"{table}.{identifier(each.name)} AS r{k}" for k, each in enumerate(inputs)]
+        self._tables = [_table("raw", raw, table)]
         self._raw = [f"r{k}" for k in range(len(inputs))]
         self._names = [identifier(each.name) for each in inputs]
         self.last = "raw"

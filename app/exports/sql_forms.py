@@ -69,7 +69,7 @@ def _own(each: Input, raw: str) -> list[str]:
         case NumberInput():
             return [f"({_value(raw, number(each.missing))} - {number(each.offset)}) / {number(each.scale)}"]
         case BooleanInput():
-            word = f"lower(trim(CAST({raw} AS TEXT)))"
+            word = f"lower({_trimmed(raw)})"
             cases = [f"WHEN {_is_missing(raw)} THEN {number(each.missing)}"]
             cases += [f"WHEN {word} IN ('true', '1', '1.0') THEN 1.0"]
             cases += [f"WHEN {word} IN ('false', '0', '0.0') THEN 0.0"]
@@ -78,12 +78,17 @@ def _own(each: Input, raw: str) -> list[str]:
             return [_slot(each, slot, raw) for slot in range(each.own)]
 
 
+def _trimmed(raw: str) -> str:
+    """As text, without the space around it."""
+    return f"trim(CAST({raw} AS TEXT), char(9, 10, 11, 12, 13, 32))"
+
+
 def _is_missing(raw: str) -> str:
-    return f"{raw} IS NULL OR lower(trim(CAST({raw} AS TEXT))) IN ({MISSING})"
+    return f"{raw} IS NULL OR lower({_trimmed(raw)}) IN ({MISSING})"
 
 
 def _value(raw: str, missing: str) -> str:
-    spells_a_number = f"{raw} GLOB '*[0-9]*' AND trim({raw}) NOT GLOB '*[^-+.0-9eE]*'"
+    spells_a_number = f"{raw} GLOB '*[0-9]*' AND {_trimmed(raw)} NOT GLOB '*[^-+.0-9eE]*'"
     return (
         f"CASE WHEN typeof({raw}) IN ('integer', 'real') THEN CAST({raw} AS REAL) "
         f"WHEN {_is_missing(raw)} THEN {missing} WHEN {spells_a_number} THEN CAST({raw} AS REAL) END"
@@ -95,7 +100,7 @@ def _slot(each: CategoryInput, slot: int, raw: str) -> str:
     spelled = f"CAST({raw} AS TEXT)"
     integer = f"CAST({raw} AS INTEGER)"
     whole = f"CASE WHEN typeof({raw}) = 'real' AND {integer} = {raw} THEN CAST({integer} AS TEXT) END"
-    forms = (spelled, f"trim({spelled})", whole)
+    forms = (spelled, _trimmed(raw), whole)
 
     def is_one_of(names: list[str]) -> str:
         listed = ", ".join(map(text, names))

@@ -1,5 +1,6 @@
 """Rows that an export is tried on: drawn from a model's encoding, some values missing or unknown."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -129,7 +130,8 @@ def _value(each: Input, random: np.random.Generator) -> object:
     match each:
         case NumberInput():
             value = each.missing + abs(each.scale) * float(random.standard_normal())
-            return None if odd else float(f"{value:.6g}")
+            short = float(f"{value:.6g}")
+            return None if odd else short if math.isfinite(short) else each.missing
         case BooleanInput():
             return None if odd else bool(random.integers(2))
         case CategoryInput():

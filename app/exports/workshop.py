@@ -11,7 +11,7 @@ from typing import Any
 
 from app import errors
 from app.confinement import MODE
-from app.errors import ChainruleError, Fault, Invalid
+from app.errors import ChainruleError, Fault, Invalid, Unavailable
 from app.models.at_once import AtOnce
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 AT_ONCE = 2
 PATIENCE_SECONDS = 20.0
 WALL_SECONDS = 120.0
-LIMITS = {"cpu_seconds": 120, "memory_bytes": 6 << 30}
+LIMITS = {"cpu_seconds": 120, "memory_bytes": 4 << 30}
 
 log = logging.getLogger(__name__)
 
@@ -30,24 +30,40 @@ class Workshop:
     def __init__(self, within: Path) -> None:
         self.within = within
         self._turns = AtOnce(AT_ONCE, PATIENCE_SECONDS, "exports and imports")
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
 
     def do(self, **request: Any) -> dict[str, Any]:
         """The child's answer. Raises what it raises; Invalid where it takes too much; Unavailable."""
         with self._turns.turn():
-            try:
-                done = subprocess.run(
-                    [sys.executable, "-P", "-s", "-m", "app.exports.child", str(self.within)],
-                    input=json.dumps(request | LIMITS).encode() + b"\n",
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    env=_environment(),
-                    cwd="/",
-                    timeout=WALL_SECONDS,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                raise _beyond("time") from None
-        return _read(done.stdout)
+            if self._closed:
+                raise Unavailable("The server is shutting down.")
+            with subprocess.Popen(
+                [sys.executable, "-P", "-s", "-m", "app.exports.child", str(self.within)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+                cwd="/",
+                start_new_session=True,
+            ) as child:
+                self._running.add(child)
+                try:
+                    answer, _ = child.communicate(json.dumps(request | LIMITS).encode() + b"\n", WALL_SECONDS)
+                except subprocess.TimeoutExpired:
+                    raise _beyond("time") from None
+                finally:
+                    self._running.discard(child)
+                    child.kill()
+        if self._closed:
+            raise Unavailable("The server is shutting down.")
+        return _read(answer)
+
+    def close(self) -> None:
+        """End every child; what is under way is `Unavailable`. For good."""
+        self._closed = True
+        for child in [*self._running]:
+            child.kill()
 
 
 def _environment() -> dict[str, str]:

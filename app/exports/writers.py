@@ -18,7 +18,7 @@ from app.exports.recipe import Unportable, inputs_of
 from app.exports.vectors import Answers, Network, Vectors, differing, draw
 
 Json = dict[str, Any]
-Write = Callable[[Json, Network, Vectors], bytes]
+Write = Callable[[Network, Vectors], bytes]
 Prove = Callable[[bytes, Network, Vectors], str]
 
 SEED = 20_260
@@ -34,9 +34,13 @@ def written(name: str, document: Json, network: Network) -> tuple[bytes, str]:
     count, most = network.architecture.parameter_count, FORMATS[name].most_parameters
     if count > most:
         raise Unportable(f"This format takes up to {most} parameters; the model has {count}.")
-    write, prove = WRITERS[name]
+    if name in TENSORS:
+        write, found = TENSORS[name]
+        content = write(document, network.parameters)
+        return content, _same_bits(network, found(content))
     vectors = draw(network, SEED)
-    content = write(document, network, vectors)
+    program, prove = PROGRAMS[name]
+    content = program(network, vectors)
     return content, prove(content, network, vectors)
 
 
@@ -63,14 +67,14 @@ def _same_bits(network: Network, found: dict[str, Any]) -> str:
     return "read back, bit for bit"
 
 
-def _read_npz(content: bytes, network: Network, _: Vectors) -> str:
+def _read_npz(content: bytes) -> Json:
     with np.load(io.BytesIO(content), allow_pickle=False) as found:
-        return _same_bits(network, dict(found))
+        return dict(found)
 
 
-def _read_json(content: bytes, network: Network, _: Vectors) -> str:
+def _read_json(content: bytes) -> Json:
     layers = enumerate(json.loads(content)["parameters"], 1)
-    return _same_bits(network, {f"{name}{l}": each[name] for l, each in layers for name in ("W", "b")})
+    return {f"{letter}{l}": each[letter] for l, each in layers for letter in "Wb"}
 
 
 def _run_onnx(content: bytes, network: Network, vectors: Vectors) -> str:
@@ -79,29 +83,31 @@ def _run_onnx(content: bytes, network: Network, vectors: Vectors) -> str:
     return _compare(f"onnxruntime {metadata.version('onnxruntime')}", vectors, found)
 
 
-WRITERS: dict[str, tuple[Write, Prove]] = {
-    "safetensors": (
-        lambda document, network, _: tensors.safetensors(document, network.parameters),
-        lambda content, network, _: _same_bits(network, tensors.tensors_of(content)),
-    ),
-    "npz": (lambda document, network, _: tensors.npz(document, network.parameters), _read_npz),
-    "json": (lambda document, network, _: tensors.text(document, network.parameters), _read_json),
-    "onnx": (lambda _, network, __: onnx_model.dump(network), _run_onnx),
+TENSORS: dict[str, tuple[Callable[[Json, Parameters], bytes], Callable[[bytes], Json]]] = {
+    "safetensors": (tensors.safetensors, tensors.tensors_of),
+    "npz": (tensors.npz, _read_npz),
+    "json": (tensors.text, _read_json),
+}
+"""How they are written, and how their tensors are read back."""
+
+PROGRAMS: dict[str, tuple[Write, Prove]] = {
+    "onnx": (lambda network, _: onnx_model.dump(network), _run_onnx),
     "python": (
-        lambda _, network, vectors: scripts.python(network, vectors).encode(),
+        lambda network, vectors: scripts.python(network, vectors).encode(),
         lambda content, network, vectors: _compare(
             scripts.PYTHON, vectors, scripts.run_python(content.decode(), network, vectors.rows)
         ),
     ),
     # A server has no JavaScript engine. The program is the same for every model; our tests run it in Node.
     "javascript": (
-        lambda _, network, vectors: scripts.javascript(network, vectors).encode(),
+        lambda network, vectors: scripts.javascript(network, vectors).encode(),
         lambda _, __, ___: NONE,
     ),
     "sql": (
-        lambda _, network, __: sql.select(network).encode(),
+        lambda network, _: sql.select(network).encode(),
         lambda content, network, vectors: _compare(
             sql.SQLITE, vectors, sql.run(content.decode(), network, vectors.rows)
         ),
     ),
 }
+"""How they are written, and how they are run on rows whose answers are known."""

@@ -24,7 +24,7 @@ from app.storage.database import Database
 MOST_WORK = 200_000_000_000
 """Multiply-adds of one evaluation: about ten seconds of one core."""
 
-MOST_OUTPUTS = 100_000_000
+MOST_OUTPUTS = 30_000_000
 """Numbers a^(n) that are held at once."""
 
 TURNS = AtOnce(2, 20.0, "evaluations")
@@ -55,7 +55,6 @@ def evaluate(
     there are no rows to measure on.
     """
     rows = chosen(database, blobs, cache_dir, principal, model, asked)
-    require(model, len(rows.numbers))
     with TURNS.turn():
         return measured(model, rows, outputs_on(model, rows))
 
@@ -68,7 +67,7 @@ def chosen(
     model: Loaded,
     asked: EvaluateRequest,
 ) -> Rows:
-    """The rows that are meant. Raises NotFound, Gone, Invalid or Conflict."""
+    """The rows that are meant. Raises NotFound, Gone, Invalid where they are too many, or Conflict."""
     dataset_id = asked.dataset_id or model.dataset_id
     if not dataset_id:
         raise Conflict("The model was imported: there is no split of its training here. Give a dataset_id.")
@@ -91,6 +90,7 @@ def chosen(
         numbers = getattr(content.split_of(table, targets, model.task, model.training), part)
     else:
         numbers = np.arange(table.row_count)
+    require(model, len(numbers))
     y = encoding.encode_targets(table, numbers)
     known = ~np.isnan(y).any(axis=1)
     if not known.any():

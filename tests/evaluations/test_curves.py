@@ -1,4 +1,4 @@
-"""Curves and calibration, against scikit-learn's, and importance of columns that are known to matter or not."""
+"""Curves and calibration, against scikit-learn's."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,7 @@
 """A model as Python, JavaScript, SQL and ONNX answers as it does here: every f, column and name."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -268,3 +269,31 @@ def test_a_feature_that_no_export_knows_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(CategoryFeature, "width", property(lambda _: 3))
     with pytest.raises(Unportable, match="'c'"):
         inputs_of(wider)
+
+
+def test_a_table_without_a_column_is_an_error_not_a_text() -> None:
+    network = network_of()
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE TABLE input (length, island, mass)")
+    with pytest.raises(sqlite3.OperationalError, match="wild"):
+        database.execute(sql.select(network))
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("row", "same"),
+    [
+        (("1.25", " Biscoe ", "TRUE", " 4e3"), (1.25, "Biscoe", 1, 4000)),
+        (("NaN", "N/A", "\t", ""), (None, None, None, None)),
+        ((1, "Atlantis", 0, 2), ("1.0", "atlantis", "false", "2")),
+    ],
+)
+def test_sql_takes_text_as_tables_of_text_have_it(row: tuple[Any, ...], same: tuple[Any, ...]) -> None:
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE TABLE input (length, island, wild, mass)")
+    database.executemany("INSERT INTO input VALUES (?, ?, ?, ?)", [row, same, ("long", "x", "maybe", "?x1")])
+    first, second, third = (found[4:] for found in database.execute(sql.select(network_of())))
+    assert first == second
+    assert None not in first
+    assert third[1:] == (None,) * 3
+    database.close()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import ChainruleError, Invalid, MalformedRequest
+from app.errors import Invalid, MalformedRequest
 from app.exports import tensors
 from app.exports.reading import Limits, read
 from app.models import parameters as codec
@@ -136,8 +136,8 @@ def test_nothing_but_refusals_escapes(kind: str, how: list[tuple[int, str, bytes
     content = mutated(JSON if kind == "json" else SAFETENSORS, how)
     try:
         found = read(content, kind, LIMITS)
-    except ChainruleError as refused:
-        assert isinstance(refused, Invalid | MalformedRequest)
+    except (Invalid, MalformedRequest):
+        pass
     else:
         assert found.parameters.sha256() == WHOLE.parameters.sha256()
 
@@ -170,9 +170,8 @@ values = st.one_of(
 def test_any_value_anywhere_is_taken_or_refused(path: str, value: Any) -> None:
     try:
         content = replaced(path, value)
-        content.decode().encode()
         found = read(content, "json", LIMITS)
-    except ChainruleError as refused:
-        assert isinstance(refused, Invalid | MalformedRequest)
+    except (Invalid, MalformedRequest):
+        pass
     else:
         found.encoding.encode_rows([{each.name: None for each in found.encoding.features}])
