@@ -85,6 +85,8 @@ ALLOWED: dict[str, set[str]] = {
     "prometheus_client": {"metrics"},
     "alembic": {"storage.migration"},
     "limits": {"projects.rates"},
+    "onnx": {"exports"},
+    "onnxruntime": {"exports"},
 }
 """Which modules, features or layers may import a library; others not here are free."""
 
@@ -225,6 +227,13 @@ def test_the_engine_knows_only_numpy() -> None:
 def test_a_trainer_starts_without_the_web() -> None:
     unwanted = {"fastapi", "starlette", "pydantic", "polars", "uvicorn", "alembic", "httpx", "typer"}
     script = "import app.worker.life, sys; print('\\n'.join(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert unwanted & set(loaded.stdout.split()) == set()
+
+
+def test_the_api_starts_without_what_only_its_children_need() -> None:
+    unwanted = {"onnx", "onnxruntime", "app.exports.work", "app.exports.writers"}
+    script = "import app.main, sys; print('\\n'.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert unwanted & set(loaded.stdout.split()) == set()
 

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 WATCHED = ROOT / "tests" / "support" / "watched"
 OURS = {
     r"-P -s -m app\.datasets\.child \S+/incoming",
+    r"-P -s -m app\.exports\.child \S+/incoming",
     r"-P -m app\.worker wrk_\w+ embedded",
     r"-P -m app\.webhooks embedded",
 }
@@ -31,6 +32,7 @@ CELLS_BELONG = {
     *("blobs.data", "blob_chunks.data", "datasets.columns", "idempotency_keys.body"),
     *("jobs.encoding", "jobs.requested", "jobs.training", "jobs.result"),
     *("models.encoding", "models.training", "models.metrics"),
+    "evaluations.found",
 }
 """Columns of the database that hold values of users: files, what was found there, what was asked for."""
 

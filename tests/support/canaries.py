@@ -76,6 +76,7 @@ def walk(server: Server, private_port: int) -> Walked:
     assert job["status"] == "succeeded", job["error"]
     _read(client, job)
     refused += _predict(client, job["model_id"])
+    _take_home(client, job["model_id"])
     refused += _bad_jobs(client, data["id"])
     training = {"epochs": 3, "optimizer": {"name": "gradient_descent", "learning_rate": 1e9}}
     finished(client, submit(client, dataset_id=data["id"], target="b", training=training)["id"])
@@ -83,6 +84,16 @@ def walk(server: Server, private_port: int) -> Walked:
     client.delete(f"/v1/models/{job['model_id']}")
     refused.append(client.post("/v1/keys", json={"name": WORD, "role": "admin"}))
     return Walked([*keys, wrong], refused)
+
+
+def _take_home(client: httpx.Client, model: str) -> None:
+    made(client.post(f"/v1/models/{model}/evaluations", json={"split": "train", "worst_rows": 100}), 201)
+    for name in ("json", "python", "sql"):
+        file = client.get(f"/v1/models/{model}/export", params={"format": name})
+        assert file.status_code == 200, file.text
+        if name == "json":
+            assert WORD in file.text
+            made(client.post("/v1/models", json=file.json()), 201)
 
 
 def _bad_uploads(client: httpx.Client) -> Iterator[httpx.Response]:
