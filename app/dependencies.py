@@ -30,6 +30,7 @@ from app.lists import part_of as part_of
 from app.metrics.service import Metrics
 from app.metrics.traffic import Traffic
 from app.paths import JobId as JobId
+from app.paths import ModelId as ModelId
 from app.projects.quotas import Quotas
 from app.schemas import Renamed
 from app.settings import Settings
@@ -85,15 +86,6 @@ class Named(Protocol):
 
 StateDep = Annotated[State, Depends(state_of)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]
-
-ModelId = Annotated[
-    str,
-    fastapi.Path(
-        max_length=64,
-        description="The model's id, or an alias of it.",
-        examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
-    ),
-]
 
 LEAST_ROLE = {"GET": "read", "HEAD": "read", "OPTIONS": "read"}
 """Every other method needs ``write``, unless its router names a role."""

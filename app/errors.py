@@ -25,10 +25,10 @@ class ChainruleError(Exception):
     retry_after: ClassVar[int | None] = None
     """Seconds, for what goes away by itself."""
 
-    def __init__(self, detail: str | None = None, *faults: Fault) -> None:
+    def __init__(self, detail: str | None = None, *faults: Fault, retry_after: int | None = None) -> None:
         self.detail = detail or self.title
         self.faults = faults
-        again = self.retry_after
+        again = self.retry_after if retry_after is None else retry_after
         self.headers: dict[str, str] = {} if again is None else {"Retry-After": str(again)}
         self.members: dict[str, object] = {}
         super().__init__(self.detail)
@@ -194,10 +194,7 @@ class TooManyStreams(ChainruleError):
 
     status = 429
     code = "too_many_streams"
-
-    def __init__(self, detail: str | None = None, *faults: Fault, retry_after: int = 5) -> None:
-        super().__init__(detail, *faults)
-        self.headers = {"Retry-After": str(retry_after)}
+    retry_after = 5
 
 
 class TooManyFailures(ChainruleError):
@@ -205,10 +202,7 @@ class TooManyFailures(ChainruleError):
 
     status = 429
     code = "too_many_wrong_keys"
-
-    def __init__(self, detail: str | None = None, *faults: Fault, retry_after: int = 60) -> None:
-        super().__init__(detail, *faults)
-        self.headers = {"Retry-After": str(retry_after)}
+    retry_after = 60
 
 
 class TooManyJobs(ChainruleError):
@@ -272,10 +266,7 @@ class Unavailable(ChainruleError):
 
     status = 503
     code = "unavailable"
-
-    def __init__(self, detail: str | None = None, *faults: Fault, retry_after: int = 1) -> None:
-        super().__init__(detail, *faults)
-        self.headers = {"Retry-After": str(retry_after)}
+    retry_after = 1
 
 
 class DiskFull(ChainruleError):

@@ -17,3 +17,11 @@ register_url_convertor("job", _OwnOfJob())
 JobId = Annotated[
     str, Path(max_length=64, description="The job's id.", examples=["job_0n5c1k4v8d2s6m9q3x7z1b5f"])
 ]
+ModelId = Annotated[
+    str,
+    Path(
+        max_length=64,
+        description="The model's id, or an alias of it.",
+        examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
+    ),
+]

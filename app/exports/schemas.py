@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.architectures.schemas import Activation, HiddenLayer, Initialized, Units
 from app.schemas import Matrix, Name, Numbers, Request
@@ -10,8 +10,28 @@ from app.schemas import Matrix, Name, Numbers, Request
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Json = dict[str, Any]
 
-_SHA256 = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
-_FEATURE = {"name": "x", "mean": 0.5, "offset": 0.0, "scale": 1.0, "type": "number"}
+_SHA256 = "a1f2fd5914747c5f14cd1be57fd691a16ec40bedcf13b92b945ed7ce1fea08e5"
+_NETWORK: Json = {"inputs": 1, "layers": [], "output": {"units": 1, "activation": "identity"}}
+_ENCODING: Json = {
+    "task": "regression",
+    "features": [{"name": "x", "mean": 0.5, "offset": 0.0, "scale": 1.0, "type": "number"}],
+    "targets": [{"name": "y", "offset": 0.0, "scale": 1.0}],
+    "classes": None,
+    "other_columns": [],
+}
+_WHOLE: Json = {
+    "object": "model_export",
+    "version": 1,
+    "name": "y = 2x + 1/2",
+    "task": "regression",
+    "architecture": _NETWORK,
+    "training": {"cost": "squared_error", "weight_decay": 0.0},
+    "encoding": _ENCODING,
+    "classes": None,
+    "dtype": "float64",
+    "sha256": _SHA256,
+    "parameters": [{"W": [[2.0]], "b": [0.5]}],
+}
 
 
 class OutputSent(Request):
@@ -26,8 +46,8 @@ class NetworkSent(Request):
     """An architecture that is fitted to its columns: every s_l is known."""
 
     inputs: int = Field(ge=1, description="s_1: encoded input columns.", examples=[7])
-    layers: list[HiddenLayer] = Field(description="The hidden layers, l = 2 … n-1.")
-    output: OutputSent = Field(description="The output layer, l = n.")
+    layers: list[HiddenLayer] = Field(description="The hidden layers, l = 2 … n-1.", examples=[[]])
+    output: OutputSent = Field(description="The output layer, l = n.", examples=[_NETWORK["output"]])
 
 
 class LayerSent(Request):
@@ -46,22 +66,14 @@ class ModelDocument(Request):
     task: Literal["classification", "regression"] = Field(
         description="What it does.", examples=["classification"]
     )
-    architecture: NetworkSent = Field(description="Its layers.")
+    architecture: NetworkSent = Field(description="Its layers.", examples=[_NETWORK])
     training: Json = Field(
         description="How it was trained; of this only cost and weight_decay have a meaning afterwards.",
         examples=[{"cost": "cross_entropy", "weight_decay": 0.0}],
     )
     encoding: Json = Field(
         description="What is done with raw columns and with outputs, as this server writes it.",
-        examples=[
-            {
-                "task": "regression",
-                "features": [_FEATURE],
-                "targets": [{"name": "y", "offset": 0.0, "scale": 1.0}],
-                "classes": None,
-                "other_columns": [],
-            }
-        ],
+        examples=[_ENCODING],
     )
     classes: list[str] | None = Field(
         None, description="In code-point order; null for regression.", examples=[["Adelie", "Gentoo"]]
@@ -86,4 +98,8 @@ class ModelDocument(Request):
 class ModelFile(ModelDocument):
     """A model as JSON, whose numbers read back to the same bits."""
 
-    parameters: list[LayerSent] = Field(description="W^(l) and b^(l), l = 1 … n-1.")
+    model_config = ConfigDict(json_schema_extra={"examples": [_WHOLE]})
+
+    parameters: list[LayerSent] = Field(
+        description="W^(l) and b^(l), l = 1 … n-1.", examples=[_WHOLE["parameters"]]
+    )

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from app.errors import Invalid, MalformedRequest
 from app.exports import tensors
 from app.exports.reading import Limits, read
+from app.exports.schemas import ModelFile
 from app.models import parameters as codec
+from app.models.evaluation import outputs_of
 from tests.support.portable import CLASSES, NUMBERS, document_of, model_file, network_of
 
 LIMITS = Limits(max_hidden_layers=64, max_units=65_536, max_parameters=1_000_000)
@@ -175,3 +177,11 @@ def test_any_value_anywhere_is_taken_or_refused(path: str, value: Any) -> None:
         pass
     else:
         found.encoding.encode_rows([{each.name: None for each in found.encoding.features}])
+
+
+def test_the_documented_example_is_a_model() -> None:
+    example = ModelFile.model_json_schema()["examples"][0]
+    found = read(json.dumps(example).encode(), "json", LIMITS)
+    x, _ = found.encoding.encode_rows([{"x": 3.0}])
+    outputs = outputs_of(found.parameters.architecture, found.parameters, x)
+    assert found.encoding.decode_outputs(outputs) == [6.5]
