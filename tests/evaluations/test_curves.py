@@ -10,6 +10,7 @@ from app.evaluations import curves
 def shares(rows: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     labels = random.integers(0, count, rows)
+    labels[:count] = range(count)
     raw = np.exp(random.standard_normal((rows, count)) + np.eye(count)[labels])
     return raw / raw.sum(axis=1, keepdims=True), labels
 

@@ -77,7 +77,7 @@ def replaced(path: str, value: Any) -> bytes:
         ("encoding.features.0.type", "pickle", "encoding"),
         ("encoding.features.0.mean", "1.5", "encoding"),
         ("encoding.features.0.scale", -2.0, "encoding.features"),
-        ("encoding.features.0.offset", 1e308, "encoding.features"),
+        ("encoding.features.0.scale", 5e-324, "encoding.features"),
         ("encoding.features.0.more", 1, "encoding"),
         ("encoding.features.0.name", "", "encoding"),
         ("encoding.features.0.name", "a\0b", "encoding"),

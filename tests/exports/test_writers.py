@@ -84,11 +84,11 @@ def test_a_child_reaches_nothing_else(workshop: Workshop, tmp_path_factory: pyte
     assert not outside.exists()
 
 
-def test_a_difference_comes_through_as_itself(workshop: Workshop) -> None:
+def test_what_goes_wrong_in_a_child_is_told(workshop: Workshop) -> None:
     document = document_of(network_of())
     document["encoding"]["features"] = document["encoding"]["features"][:3]
     with pytest.raises(ChainruleError):
-        ask(workshop, document=document)
+        ask(workshop, "python", document=document)
     columns = document_of(network_of())
     columns["encoding"]["features"][0]["name"] = "label"
     with pytest.raises(Invalid, match="format"):
