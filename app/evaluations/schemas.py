@@ -85,7 +85,7 @@ class WorstRow(Answer):
     )
     prediction: Any = Field(description="What was predicted; null: nothing could be.", examples=["Adelie"])
     probability: float | None = Field(
-        None, description="What the right class was given; null for regression.", examples=[0.04]
+        description="What the right class was given; null for regression.", examples=[0.04]
     )
 
 

@@ -83,7 +83,7 @@ def _worst(model: Loaded, rows: Rows, outputs: Floats, count: int) -> list[Json]
     for i, place in enumerate(order.tolist()):
         known = bool(np.isfinite(outputs[place]).all())
         row: Json = {"row": int(rows.numbers[place]), "cost": float(costs[place]) if known else None}
-        row |= {"target": targets[i], "prediction": predictions[i] if known else None}
+        row |= {"target": targets[i], "prediction": predictions[i] if known else None, "probability": None}
         if encoding.classes is not None:
             row["probability"] = float(shares[i, rows.y[place].argmax()]) if known else None
         told.append(row)

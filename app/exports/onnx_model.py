@@ -1,7 +1,6 @@
 """A model as ONNX: named raw columns in, (N, 1) each; a label and probabilities, or predictions, out."""
 
 import json
-from typing import Any
 
 import numpy as np
 
@@ -81,7 +80,6 @@ def _shares(graph: Graph, a: str, count: int, is_softmax: bool) -> None:
 
 def _activation(graph: Graph, name: str, z: str) -> str:
     """f(z), of operators that onnxruntime has in both dtypes."""
-    one: Any = graph.constant(1.0)
     match name:
         case "identity":
             return z
@@ -96,10 +94,10 @@ def _activation(graph: Graph, name: str, z: str) -> str:
         case "elu":
             below = graph.node("Exp", graph.node("Min", z, graph.constant(0.0)))
             is_above = graph.node("Greater", z, graph.constant(0.0))
-            return graph.node("Where", is_above, z, graph.node("Sub", below, one))
+            return graph.node("Where", is_above, z, graph.node("Sub", below, graph.constant(1.0)))
         case "softplus":
             small = graph.node("Exp", graph.node("Neg", graph.node("Abs", z)))
-            rest = graph.node("Log", graph.node("Add", one, small))
+            rest = graph.node("Log", graph.node("Add", graph.constant(1.0), small))
             return graph.node("Add", graph.node("Max", z, graph.constant(0.0)), rest)
         case "silu":
             return graph.node("Mul", z, graph.node("Sigmoid", z))
