@@ -25,11 +25,13 @@ def dump(network: Network) -> bytes:
     if clash := sorted(set(types) & set(OUTPUTS)):
         raise Unportable(f"In ONNX '{clash[0]}' is the name of an output: no column can have it.")
     graph = Graph(parameters.flat.dtype, [*types])
-    a = encode(graph, inputs)
+    a = x = encode(graph, inputs)
     pairs = parameters.pairs()
     for layer, (W, b) in zip(network.architecture.layers, pairs, strict=True):
         z = graph.node("Gemm", a, graph.constant(W), graph.constant(b), transB=1)
         a = _activation(graph, layer.activation, z)
+    # x − x is 0 but where a value is no value: there is no answer then, whatever f makes of it.
+    a = graph.node("Add", a, _rest(graph, x))
     encoding = network.encoding
     outputs: dict[str, tuple[int, int]]
     if encoding.classes is None:
@@ -59,9 +61,13 @@ def _label(graph: Graph, a: str, classes: tuple[str, ...]) -> None:
     best = graph.node("ArgMax", a, axis=1, keepdims=1)
     flat = graph.node("Reshape", graph.words(classes), graph.constant([len(classes)], np.int64))
     named = graph.node("Gather", flat, best, axis=0)
-    # x − x is 0 for finite numbers, and else no number.
-    span = graph.node("ReduceSum", graph.node("Sub", a, a), graph.constant([1], np.int64))
-    graph.node("Where", graph.node("IsNaN", span), graph.words([""]), named, out="label")
+    is_none = graph.node("IsNaN", _rest(graph, a))
+    graph.node("Where", is_none, graph.words([""]), named, out="label")
+
+
+def _rest(graph: Graph, a: str) -> str:
+    """(N, 1): 0, or NaN for rows with a number that is not finite."""
+    return graph.node("ReduceSum", graph.node("Sub", a, a), graph.constant([1], np.int64))
 
 
 def _shares(graph: Graph, a: str, count: int, is_softmax: bool) -> None:

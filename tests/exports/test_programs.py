@@ -297,3 +297,16 @@ def test_sql_takes_text_as_tables_of_text_have_it(row: tuple[Any, ...], same: tu
     assert None not in first
     assert third[1:] == (None,) * 3
     database.close()
+
+
+@pytest.mark.parametrize("output", ["softmax", "relu"])
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_onnx_has_no_answer_to_what_is_no_value(hidden: str, output: str) -> None:
+    network = network_of(hidden=hidden, output=output)
+    good = {"length": 1.0, "island": "Dream", "wild": True, "mass": 4000.0}
+    rows = [good, {**good, "wild": "maybe"}, {**good, "mass": np.inf}]
+    found = onnx_runtime.run(onnx_model.dump(network), inputs_of(network.encoding), rows)
+    assert found.labels is not None
+    assert (found.labels[0] is None, found.labels[1:]) == (False, [None, None])
+    assert np.isnan(found.numbers[1:]).all()
+    assert np.isfinite(found.numbers[0]).all()
