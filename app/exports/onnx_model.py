@@ -72,8 +72,9 @@ def _rest(graph: Graph, a: str) -> str:
 
 def _shares(graph: Graph, a: str, count: int, is_softmax: bool) -> None:
     """Rows that add up to 1: outputs of softmax do, others are clipped and scaled."""
+    rest = _rest(graph, a)
     if is_softmax:
-        graph.node("Identity", a, out="probabilities")
+        graph.node("Add", a, rest, out="probabilities")
         return
     positive = graph.node("Max", a, graph.constant(0.0))
     total = graph.node("ReduceSum", positive, graph.constant([1], np.int64))
@@ -81,7 +82,8 @@ def _shares(graph: Graph, a: str, count: int, is_softmax: bool) -> None:
     is_off = graph.node("Greater", off, graph.constant(1e-4))
     some = graph.node("Where", is_off, graph.node("Div", positive, total), positive)
     none = graph.node("LessOrEqual", total, graph.constant(0.0))
-    graph.node("Where", none, graph.constant(1 / count), some, out="probabilities")
+    shares = graph.node("Where", none, graph.constant(1 / count), some)
+    graph.node("Add", shares, rest, out="probabilities")
 
 
 def _activation(graph: Graph, name: str, z: str) -> str:
