@@ -163,11 +163,3 @@ def test_there_are_only_so_many_and_they_go_with_their_model(
     with server.database() as database, database.reading() as session:
         left = sa.select(sa.func.count()).where(Evaluation.model_id == job["model_id"])
         assert session.scalar(left) == 0
-
-
-def test_too_much_work_is_refused(client: httpx.Client, dataset: str) -> None:
-    body = {"dataset_id": dataset, "target": "species", "training": {"epochs": 1}}
-    wide = train(client, **body, architecture={"layers": [{"units": 5000}, {"units": 3000}]})["model_id"]
-    asked = {"split": "train", "importance": {"repeats": 100}}
-    response = client.post(f"/v1/models/{wide}/evaluations", json=asked)
-    assert_problem(response, 422, "out_of_range", "importance.repeats")

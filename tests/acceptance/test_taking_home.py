@@ -250,7 +250,7 @@ def bad_files() -> list[tuple[str, dict[str, str], bytes, int, str]]:
     pickled = b"\x80\x04\x95cposix\nsystem\n(S'id'\ntR."
     return [
         ("no JSON", JSON, b"{", 400, "malformed_request"),
-        ("NaN", JSON, told.replace("1.5", "NaN", 1).encode(), 400, "malformed_request"),
+        ("NaN", JSON, told.replace("1.5", "NaN", 1).encode(), 422, "invalid"),
         ("a field too many", JSON, json.dumps({**whole, "job_id": "job_x"}).encode(), 422, "invalid"),
         ("other parameters", JSON, json.dumps({**whole, "sha256": "0" * 64}).encode(), 422, "invalid"),
         ("too many parameters", JSON, json.dumps({**whole, "architecture": huge}).encode(), 422, "invalid"),

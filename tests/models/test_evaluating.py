@@ -4,23 +4,13 @@ import pytest
 
 from app.errors import Invalid
 from app.models import evaluating
-from app.models.warm import Loaded
-from tests.support.portable import network_of
+from tests.support.portable import loaded, network_of
 
 
 def test_more_rows_than_an_evaluation_may_take_are_refused() -> None:
     network = network_of()
     architecture = network.architecture
-    model = Loaded(
-        "mdl_x",
-        "ds_x",
-        "",
-        "classification",
-        {"cost": "cross_entropy"},
-        architecture,
-        network.parameters,
-        network.encoding,
-    )
+    model = loaded(network)
     most = min(
         evaluating.MOST_WORK // architecture.parameter_count,
         evaluating.MOST_OUTPUTS // len(network.encoding.classes or ()),

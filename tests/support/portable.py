@@ -10,6 +10,7 @@ from app.datasets.features import BooleanFeature, CategoryFeature, Feature, Numb
 from app.engine import Architecture, Layer, initialise
 from app.exports import tensors
 from app.exports.vectors import Network
+from app.models.warm import Loaded
 
 Json = dict[str, Any]
 
@@ -38,6 +39,20 @@ def network_of(
     for b in parameters.b.values():
         b[...] = 0.1 * draw.standard_normal(b.shape)
     return Network(encoding, architecture, parameters)
+
+
+def loaded(network: Network, cost: str = "cross_entropy") -> Loaded:
+    """As a server has it in memory."""
+    return Loaded(
+        id="mdl_x",
+        dataset_id="ds_x",
+        dataset_sha256="",
+        task=network.encoding.task,
+        training={"cost": cost},
+        architecture=network.architecture,
+        parameters=network.parameters,
+        encoding=network.encoding,
+    )
 
 
 def document_of(network: Network, cost: str = "cross_entropy") -> Json:
