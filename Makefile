@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch==2.13.0
 JAX := jax==0.10.2
 MLXTEND := mlxtend==0.25.0
-BENCHES := compare service
+BENCHES := compare service serving
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 FAULTS := FAULTS FILLS KILLS RESTARTS TRIES ZOMBIES
 COUNT := 10

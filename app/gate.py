@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from hmac import compare_digest
 from typing import Any
@@ -33,21 +33,25 @@ from app.storage.scope import within
 from app.wire.headers import complete
 from app.wire.hosts import Names, is_loopback
 
-OPEN_PATHS = frozenset({"/livez", "/readyz"})
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"})
 METRICS_PATH = "/metrics"
 UPLOAD_PATHS = frozenset({"/v1/datasets"})
 JOB_PATHS = frozenset({"/v1/jobs", "/v1/jobs/plan"})
-LARGE_PATHS = ("/predict", "/trace")
+LARGE_PATHS = ("/predict", "/infer", "/trace")
 """How the paths end whose bodies hold rows."""
+
+JSON = b"application/json"
+NO_HEADERS: Mapping[bytes, bytes] = {}
 
 SMALL_BYTES = 2**20
 """The limit of bodies that hold neither rows nor parameters."""
 
-PROBLEM = b"application/problem+json"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TOLD = (
     "ETag",
+    "Chainrule-Warnings",
     "Idempotency-Replayed",
+    "Inference-Header-Content-Length",
     "Location",
     "RateLimit",
     "RateLimit-Policy",
@@ -167,7 +171,7 @@ class Gate:
 
     def _limited(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
         # FastAPI would answer this in plain text, before any handler of ours.
-        state, limit = scope["state"], body_limit(scope["path"], self.settings)
+        state, limit = scope["state"], body_limit(scope["path"], self.settings, headers)
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > limit:
             raise _too_large(limit)
@@ -208,9 +212,10 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def body_limit(path: str, settings: Settings) -> int:
-    """The most bytes that a body on this path may have."""
-    if path in UPLOAD_PATHS:
+def body_limit(path: str, settings: Settings, headers: Mapping[bytes, bytes] = NO_HEADERS) -> int:
+    """The most bytes that a body on this path may have; of a prediction's, JSON fewer than a file of rows."""
+    kind = headers.get(b"content-type", JSON).partition(b";")[0].strip().lower()
+    if path in UPLOAD_PATHS or (path.endswith("/predict") and kind != JSON):
         return settings.max_upload_bytes
     if path in JOB_PATHS or path.endswith(LARGE_PATHS):
         return settings.max_json_bytes
@@ -224,7 +229,8 @@ def _is_a_browsers(scope: Scope) -> bool:
 
 
 async def _refuse(error: ChainruleError, scope: Scope, send: Send) -> None:
-    content, kind = problems.body(error, scope["path"], scope["state"]["request_id"]), PROBLEM
+    content = problems.body(error, scope["path"], scope["state"]["request_id"])
+    kind = problems.media_type(scope["path"]).encode()
     own: list[tuple[bytes, bytes]] = []
     if isinstance(error, Unauthenticated) and _is_a_browsers(scope):
         content, kind = pages.SIGN_IN.encode(), b"text/html; charset=utf-8"

@@ -5,10 +5,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 import app
 from app import logs, openapi, problems, routes, telemetry
 from app.audit.recording import note
+from app.batches import runner
+from app.batches.runner import Runner
 from app.datasets.admission import Admission
 from app.datasets.jail import Jail, Limits
 from app.datasets.service import Uploads
@@ -22,6 +25,7 @@ from app.meter import Meter
 from app.metrics.service import Metrics, Parts
 from app.metrics.traffic import Traffic
 from app.models.warm import WarmModels
+from app.open_inference.schemas import InferenceError, InferRequest
 from app.predictions.schemas import PredictRequest
 from app.projects import service as projects
 from app.request_log import RequestLines
@@ -47,10 +51,14 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     state = _state(settings, database)
 
     lines = RequestLines(logs.is_text(settings.log_format)) if settings.log_requests else None
+    parts = runner.Parts(database, state.blobs, state.uploads, state.warm, state.jail, settings.incoming_dir)
+    batches = Runner(parts)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        batches.start()
         yield
+        await run_in_threadpool(batches.close)
         state.watch.stop()
         state.following.close()
         state.metrics.close()
@@ -77,7 +85,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     application.add_middleware(Shortcut, routes=routes.DIRECT)
     application.add_middleware(Gate, authenticator=state.authenticator, settings=settings)
     application.add_middleware(Meter, traffic=state.traffic, lines=lines)
-    openapi.complete(application.openapi(), open_paths(settings), PredictRequest, ModelFile)
+    by_hand = (PredictRequest, ModelFile, InferRequest, InferenceError)
+    openapi.complete(application.openapi(), open_paths(settings), *by_hand)
     return application
 
 
@@ -113,14 +122,14 @@ def _state(settings: Settings, database: Database) -> State:
         max_columns=settings.max_columns,
         max_expanded_bytes=settings.max_upload_bytes,
     )
-    incoming = settings.data_dir / "incoming"
-    incoming.mkdir(parents=True, exist_ok=True)
-    jail = Jail(incoming, limits)
+    settings.incoming_dir.mkdir(parents=True, exist_ok=True)
+    jail = Jail(settings.incoming_dir, limits, module="app.predictions.child")
     watch = Watch(database)
     authenticator = keys.Authenticator(database, settings.max_wrong_keys_per_minute)
     following, traffic = Following(database, watch, authenticator, settings), Traffic()
     quotas = projects.by_default(settings)
-    parts = Parts(settings, database, disk, blobs, jail, authenticator, following, traffic)
+    warm = WarmModels(database, blobs, settings.warm_model_bytes)
+    parts = Parts(settings, database, disk, blobs, jail, authenticator, following, traffic, warm)
     return State(
         settings=settings,
         database=database,
@@ -131,7 +140,7 @@ def _state(settings: Settings, database: Database) -> State:
         uploads=Uploads(blobs, jail, disk, settings.data_dir, quotas),
         admission=Admission(settings.max_parses, settings.max_uploads_per_project),
         authenticator=authenticator,
-        warm=WarmModels(database, blobs),
+        warm=warm,
         following=following,
         quotas=quotas,
         traffic=traffic,

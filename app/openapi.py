@@ -26,6 +26,10 @@ TAGS: list[Json] = [
     {"name": "jobs", "description": "Training runs, their history and their events."},
     {"name": "models", "description": "Trained networks: what jobs leave."},
     {"name": "predictions", "description": "Answers for new rows."},
+    {
+        "name": "open inference",
+        "description": "The same by the Open Inference Protocol, version 2, which KServe and Triton speak.",
+    },
     {"name": "webhooks", "description": "Events of jobs, sent to you as signed messages."},
     {"name": "keys", "description": "API keys, for administrators."},
     {"name": "projects", "description": "What each project may have, and what it has."},
@@ -67,6 +71,10 @@ LABEL_FILTER: Json = {
 }
 """For `openapi_extra` of a list: a filter whose name no signature can have."""
 
+OPEN_INFERENCE = "/v2"
+"""Where the paths begin whose errors are that protocol's own, and no problems."""
+
+_ERROR: Json = {"application/json": {"schema": {"$ref": "#/components/schemas/InferenceError"}}}
 _PROBLEM: Json = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 RETRY: Json = {
     "Retry-After": {
@@ -164,7 +172,15 @@ def _complete(operation: Json, path: str, *, writes: bool) -> None:
     found = {status: _with_request_id(each) for status, each in operation["responses"].items()}
     for status in [*_refusals(operation, path), *(["507"] if writes else [])]:
         found.setdefault(status, {"$ref": f"#/components/responses/{status}"})
+    if path.startswith(OPEN_INFERENCE):
+        refusals = [status for status in found if status[0] in "45"]
+        found |= {status: _with_request_id(_in_its_terms(status, found[status])) for status in refusals}
     operation["responses"] = dict(sorted(found.items()))
+
+
+def _in_its_terms(status: str, response: Json) -> Json:
+    written = _REFUSALS[status] if "$ref" in response else response
+    return {**written, "content": _ERROR}
 
 
 def _refusals(operation: Json, path: str) -> list[str]:

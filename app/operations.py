@@ -14,6 +14,7 @@ from app.dependencies import PROBLEMS, PartDep, PrincipalDep, State, StateDep, p
 from app.engine import fingerprint
 from app.errors import Fault, Unavailable
 from app.jobs import workers as workforce
+from app.open_inference.schemas import LiveAnswer, ReadyAnswer
 from app.schemas import Answer, Fingerprint, Page, Shape, Time, words
 from app.storage import migration
 from app.storage.scope import whole_server
@@ -178,6 +179,29 @@ async def readyz(
         "disk": disk,
         "isolation": isolation,
     }
+
+
+@probes.get(
+    "/v2/health/live",
+    response_model=LiveAnswer,
+    summary="Is the process alive? (Open Inference Protocol)",
+    response_description="It is alive.",
+)
+async def v2_live() -> dict[str, bool]:
+    """As GET /livez, in the protocol's terms."""
+    return {"live": True}
+
+
+@probes.get(
+    "/v2/health/ready",
+    response_model=ReadyAnswer,
+    summary="Is the server ready? (Open Inference Protocol)",
+    response_description="It is ready.",
+)
+async def v2_ready(state: StateDep) -> dict[str, bool]:
+    """As GET /readyz, in the protocol's terms."""
+    await readyz(state)
+    return {"ready": True}
 
 
 def _reason(condition: str, message: str, hint: str) -> Fault:

@@ -38,6 +38,9 @@ BY_STATUS: dict[int, type[ChainruleError]] = {
 }
 
 
+TOLD_FAULTS = 3
+"""Of an error that is one text."""
+
 _ABOUT: dict[str, About] = {
     "/v1/jobs": "job",
     "/v1/jobs/plan": "job",
@@ -75,8 +78,15 @@ def with_head(methods: Iterable[str]) -> list[str]:
     return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
+def media_type(path: str) -> str:
+    """Of the errors of this path."""
+    return "application/json" if _is_open_inference(path) else "application/problem+json"
+
+
 def body(error: ChainruleError, path: str, request_id: str) -> bytes:
-    """The problem document of an error."""
+    """The problem document of an error; on the paths of the Open Inference Protocol, the error of that."""
+    if _is_open_inference(path):
+        return to_json({"error": _in_one_text(error)}).encode("utf-8", "replace")
     problem: dict[str, object] = {
         "type": f"urn:chainrule:problem:{error.code}",
         "title": error.title.rstrip("."),
@@ -94,13 +104,28 @@ def body(error: ChainruleError, path: str, request_id: str) -> bytes:
     return to_json(problem).encode("utf-8", "replace")
 
 
+def _in_one_text(error: ChainruleError) -> str:
+    """The detail, and what the first faults say beyond it."""
+    parts = [error.detail]
+    for each in error.faults[:TOLD_FAULTS]:
+        if each.message not in error.detail:
+            parts.append(f"{each.param}: {each.message}" if each.param else each.message)
+        if each.hint and each.hint not in error.detail:
+            parts.append(each.hint)
+    return " ".join(parts)
+
+
+def _is_open_inference(path: str) -> bool:
+    return path == "/v2" or path.startswith("/v2/")
+
+
 def response(request: Request, error: ChainruleError) -> Response:
     request_id = request.scope.get("state", {}).get("request_id", "")
     return Response(
         body(error, request.url.path, request_id),
         status_code=error.status,
         headers=error.headers,
-        media_type="application/problem+json",
+        media_type=media_type(request.url.path),
     )
 
 

@@ -6,6 +6,7 @@ from app import operations
 from app.aliases import router as aliases
 from app.architectures import router as architectures
 from app.audit import router as audit
+from app.batches import router as batches
 from app.datasets import router as datasets
 from app.documentation import router as documentation
 from app.evaluations import router as evaluations
@@ -15,6 +16,7 @@ from app.jobs import router as jobs
 from app.keys import router as keys
 from app.metrics import router as metrics
 from app.models import router as models
+from app.open_inference import router as open_inference
 from app.predictions import router as predictions
 from app.projects import router as projects
 from app.provenance import router as provenance
@@ -36,6 +38,8 @@ ROUTERS = (
     exports.routes,
     evaluations.routes,
     exports.import_routes,
+    open_inference.routes,
+    batches.routes,
     aliases.routes,
     webhooks.routes,
     keys.routes,

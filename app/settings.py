@@ -199,6 +199,9 @@ class Settings(BaseSettings):
         description="Most threads, and so cores, of one job.",
     )
     max_predict_rows: int = Field(100_000, gt=0, description="Most rows of one JSON prediction.")
+    warm_model_bytes: int = Field(
+        512 * 2**20, ge=0, description="Most bytes of the models that are kept in memory for predictions."
+    )
     max_uploads_per_project: int = Field(
         32, gt=0, description="Most uploads of one project that are under way at once."
     )
@@ -250,6 +253,11 @@ class Settings(BaseSettings):
     def cache_dir(self) -> Path:
         """What this host can rebuild: tables of datasets."""
         return self.data_dir / "cache"
+
+    @property
+    def incoming_dir(self) -> Path:
+        """What is being received, and what the children that read it see."""
+        return self.data_dir / "incoming"
 
     @property
     def admin_key_path(self) -> Path:

@@ -21,6 +21,7 @@ LAYERS = (
     ("lists", "paths", "queries", "metrics", "request_log", "telemetry"),
     ("backups", "checks"),
     ("housekeeping",),
+    ("open_inference", "batches"),
     (
         "documentation",
         "evaluations",
@@ -81,7 +82,7 @@ ALLOWED: dict[str, set[str]] = {
     "uvicorn": {"wire"},
     "opentelemetry": {"telemetry"},
     "typer": {"cli", "commands"},
-    "polars": {"datasets"},
+    "polars": {"datasets", "predictions.answers", "predictions.filing"},
     "prometheus_client": {"metrics"},
     "alembic": {"storage.migration"},
     "limits": {"projects.rates"},

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.storage.tables import AuditEntry
-from tests.support.server import Server
+from tests.support.server import Server, until
 from tests.support.training import LINE, PENGUINS, finished, submit, train, upload
 
 Json = dict[str, Any]
@@ -20,6 +20,8 @@ CHANGE_NOTHING = {
     "POST /v1/models/{model_id}/evaluate",
     "POST /v1/models/{model_id}/trace",
     "POST /v1/models/{model_id}/predict",
+    "POST /v2/models/{model_id}/infer",
+    "POST /v2/models/{model_id}/versions/{version}/infer",
 }
 """Operations other than reading whose success leaves no entry in the audit log; every other leaves one."""
 
@@ -92,7 +94,9 @@ def test_every_operation_answers_as_documented(ask: Documented, server: Server) 
     ]
     assert finished(client, lost)["result"]["stop_reason"] == "diverged"
 
-    for path in ("/livez", "/readyz", "/metrics", "/v1", "/v1/workers"):
+    for path in ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready"):
+        ask("GET", path)
+    for path in ("/metrics", "/v1", "/v1/workers", "/v2"):
         ask("GET", path)
     _datasets(ask, flowers)
     _architectures(ask)
@@ -205,10 +209,46 @@ def _jobs(ask: Documented, dataset: str) -> None:
     ask("GET", "/v1/jobs")
 
 
+def _batches(ask: Documented, model: str, dataset: str) -> None:
+    body = {"model_id": model, "dataset_id": dataset}
+    begun = ask("POST", "/v1/batches", json=body)
+    path = f"/v1/batches/{begun['id']}"
+    until(lambda: ask.client.get(path).json()["status"] == "succeeded", 30)
+    ask("GET", path)
+    ask("POST", f"{path}/cancel")
+    ask("DELETE", path)
+    ask("GET", path)
+    ask("POST", "/v1/batches", json={**body, "rows": []})
+    path = f"/v1/batches/{ask('POST', '/v1/batches', json=body)['id']}"
+    ask("DELETE", path)
+    for _ in range(2):
+        ask("POST", f"{path}/cancel")
+    ask("GET", "/v1/batches")
+    ask("DELETE", path)
+
+
+def _open_inference(ask: Documented, model: str, row: Json) -> None:
+    for path in (f"/v2/models/{model}", f"/v2/models/{model}/versions/1"):
+        described = ask("GET", path)
+        ask("GET", f"{path}/ready")
+        body = {
+            "id": "42",
+            "inputs": [
+                {"name": name, "datatype": kind, "shape": [1, 1], "data": [row[name]]}
+                for name, kind in ((each["name"], each["datatype"]) for each in described["inputs"])
+            ],
+        }
+        ask("POST", f"{path}/infer", json=body)
+        ask("POST", f"{path}/infer", json=body | {"parameters": {"binary_data_output": True}})
+        ask("POST", f"{path}/infer", json={"inputs": []})
+        ask("POST", f"{path}/infer", content=b"{")
+    ask("GET", f"/v2/models/{model}/versions/2")
+
+
 def _models(ask: Documented, model: str, predicted: Json, traced: Json, row: Json) -> None:
     path = f"/v1/models/{model}"
     ask("GET", "/v1/models")
-    ask("GET", path)
+    made = ask("GET", path)
     ask("GET", f"{path}/parameters")
     ask("POST", f"{path}/evaluate", json={"split": "test"})
     body = {"split": "test", "importance": {"repeats": 1}, "worst_rows": 2}
@@ -224,6 +264,8 @@ def _models(ask: Documented, model: str, predicted: Json, traced: Json, row: Jso
     ask("POST", f"{path}/trace", json=traced)
     ask("POST", f"{path}/predict", json=predicted)
     ask("POST", f"{path}/predict", json={"rows": [{**row, "never": 1}]})
+    _open_inference(ask, model, row)
+    _batches(ask, model, made["dataset_id"])
     ask("PATCH", path, json={"name": "best"})
     for _ in range(2):
         ask("PUT", "/v1/aliases/best", json={"model_id": model})

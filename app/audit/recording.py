@@ -16,6 +16,7 @@ from app.audit.acting import SERVER, SERVER_CHAIN, Act, current
 NOUNS = {
     "aliases": "alias",
     "architectures": "architecture",
+    "batches": "batch",
     "datasets": "dataset",
     "evaluations": "evaluation",
     "jobs": "job",
@@ -26,6 +27,7 @@ NOUNS = {
 }
 FACTS = {
     "aliases": ("model_id",),
+    "batches": ("status", "model_id", "dataset_id", "result_dataset_id"),
     "datasets": ("sha256", "shared"),
     "evaluations": ("model_id", "dataset_id"),
     "jobs": ("status", "priority", "dataset_id", "model_id"),

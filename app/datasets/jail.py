@@ -19,7 +19,10 @@ from app.confinement import MODE
 from app.errors import ChainruleError, Fault, InvalidDataset, TooLarge, Unavailable
 
 ROOT = Path(__file__).parents[2]
+MODULE = "app.datasets.child"
 ANSWER_LIMIT = 64 << 20
+STOP_SECONDS = 0.2
+"""A child that is not wanted any more is killed within it."""
 
 logger = logging.getLogger(__name__)
 
@@ -66,12 +69,21 @@ class Jail:
     """Keeps one child warm, since starting one costs several times what a small file does. Thread-safe.
 
     Children see no other files than those ``within`` a directory, and cannot list them.
-    Without `keep_spare` they start on demand, for a process that has one file to read. ``outcomes`` counts
-    parses: ``read``, ``refused`` (the file is to blame) and ``failed``.
+    Without `keep_spare` they start on demand, for a process that has one file to read. ``module`` is what
+    they run: it may know more requests than those of `child`. ``outcomes`` counts parses: ``read``,
+    ``refused`` (the file is to blame) and ``failed``.
     """
 
-    def __init__(self, within: Path, limits: Limits | None = None, *, keep_spare: bool = True) -> None:
+    def __init__(
+        self,
+        within: Path,
+        limits: Limits | None = None,
+        *,
+        keep_spare: bool = True,
+        module: str = MODULE,
+    ) -> None:
         self._within = within
+        self._module = module
         self._limits = limits or Limits()
         self._lock = threading.Lock()
         self._keeps_spare = keep_spare
@@ -96,9 +108,7 @@ class Jail:
         }
         outcome = "failed"
         try:
-            found = self._run(
-                {"verb": "parse", "path": str(path), "directory": str(directory), "arguments": arguments}
-            )
+            found = self.run("parse", path, directory, arguments)
             outcome = "read"
         except (InvalidDataset, TooLarge):
             outcome = "refused"
@@ -110,8 +120,12 @@ class Jail:
 
     def rebuild(self, parquet: Path, directory: Path) -> Path:
         """Writes the table of a dataset of which only the Parquet is here; returns its path."""
-        self._run({"verb": "rebuild", "path": str(parquet), "directory": str(directory)})
+        self.run("rebuild", parquet, directory, {})
         return directory / "table.safetensors"
+
+    @property
+    def limits(self) -> Limits:
+        return self._limits
 
     @property
     def busy(self) -> int:
@@ -128,9 +142,24 @@ class Jail:
         if spare:
             _end(spare)
 
-    def _run(self, request: dict[str, Any]) -> dict[str, Any]:
+    def run(
+        self,
+        verb: str,
+        path: Path,
+        directory: Path,
+        arguments: dict[str, Any],
+        stop: threading.Event | None = None,
+    ) -> dict[str, Any]:
+        """What a child answers to a request about the file at `path`; raises as `parse` does.
+
+        Once ``stop`` is set, the child is killed, and this raises `Unavailable`.
+        """
         limits = self._limits
-        request |= {
+        request = {
+            "verb": verb,
+            "path": str(path),
+            "directory": str(directory),
+            "arguments": arguments,
             "memory_bytes": limits.memory_bytes,
             "cpu_seconds": limits.cpu_seconds,
             "file_bytes": limits.file_bytes,
@@ -139,7 +168,7 @@ class Jail:
         with self._lock:
             self._running.add(child)
         try:
-            answer = _ask(child, request, limits.wall_seconds)
+            answer = _ask(child, request, limits.wall_seconds, stop)
         finally:
             with self._lock:
                 self._running.discard(child)
@@ -147,6 +176,8 @@ class Jail:
             self._refill()
         if self._closed:
             raise Unavailable("The server is shutting down.")
+        if stop is not None and stop.is_set():
+            raise Unavailable("It was stopped.")
         return _read_answer(answer)
 
     def _take(self) -> subprocess.Popen[bytes]:
@@ -156,16 +187,16 @@ class Jail:
             return spare
         if spare:
             _end(spare)
-        return _start(self._within)
+        return _start(self._within, self._module)
 
     def _refill(self) -> None:
         """After the parse, so that the start of the next child does not compete with it for a core."""
         with self._lock:
             if self._spare is None and self._keeps_spare:
-                self._spare = _start(self._within)
+                self._spare = _start(self._within, self._module)
 
 
-def _start(within: Path) -> subprocess.Popen[bytes]:
+def _start(within: Path, module: str = MODULE) -> subprocess.Popen[bytes]:
     environment = {
         "PYTHONPATH": str(ROOT),
         "LC_ALL": "C.UTF-8",
@@ -176,7 +207,7 @@ def _start(within: Path) -> subprocess.Popen[bytes]:
         if name in os.environ:
             environment[name] = os.environ[name]
     return subprocess.Popen(
-        [sys.executable, "-P", "-s", "-m", "app.datasets.child", str(within)],
+        [sys.executable, "-P", "-s", "-m", module, str(within)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -186,7 +217,12 @@ def _start(within: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _ask(child: subprocess.Popen[bytes], request: dict[str, Any], wall_seconds: float) -> bytes | None:
+def _ask(
+    child: subprocess.Popen[bytes],
+    request: dict[str, Any],
+    wall_seconds: float,
+    stop: threading.Event | None,
+) -> bytes | None:
     """The child's answer, empty if it died without one; None if it took too long or said too much."""
     assert child.stdin
     assert child.stdout
@@ -200,6 +236,10 @@ def _ask(child: subprocess.Popen[bytes], request: dict[str, Any], wall_seconds: 
     waiting = select.poll()  # select() takes no descriptor beyond 1,023
     waiting.register(child.stdout, select.POLLIN)
     while (left := deadline - time.monotonic()) > 0 and len(answer) <= ANSWER_LIMIT:
+        if stop is not None:
+            left = min(left, STOP_SECONDS)
+            if stop.is_set():
+                return None
         if waiting.poll(left * 1000):
             block = os.read(child.stdout.fileno(), 1 << 20)
             if not block:

@@ -71,6 +71,12 @@ _FAMILIES = (
         "Uploaded files by what came of reading them: read, refused (the file is to blame) or failed.",
         "outcome",
     ),
+    _process("models_warm", "gauge", "Models that are kept in memory for predictions."),
+    _process("models_warm_bytes", "gauge", "Bytes of their parameters."),
+    _process(
+        "models_loaded_total", "counter", "Models that were read for a prediction, as they were not kept."
+    ),
+    _process("models_evicted_total", "counter", "Models that had to make room for another."),
     _process("database_up", "gauge", "1 when the database has answered within a second, else 0."),
     _process(
         "database_failures_total",

@@ -19,6 +19,7 @@ from app.metrics import standing
 from app.metrics.samples import Samples, of_standing, of_traffic
 from app.metrics.standing import Standing
 from app.metrics.traffic import Traffic
+from app.models.warm import WarmModels
 from app.settings import Settings
 from app.storage.blobs import Blobs
 from app.storage.database import Database
@@ -46,6 +47,7 @@ class Parts(NamedTuple):
     authenticator: Authenticator
     following: Following
     traffic: Traffic
+    warm: WarmModels
 
 
 class Page(NamedTuple):
@@ -118,6 +120,10 @@ class Metrics:
         samples.add("chainrule_streams_cut_off_total", following.feed.cut_off)
         samples.add("chainrule_uploads_reading", parts.jail.busy)
         samples.each("chainrule_uploads_total", parts.jail.outcomes, ("read", "refused", "failed"))
+        samples.add("chainrule_models_warm", parts.warm.count)
+        samples.add("chainrule_models_warm_bytes", parts.warm.size_bytes)
+        samples.add("chainrule_models_loaded_total", parts.warm.loads)
+        samples.add("chainrule_models_evicted_total", parts.warm.evictions)
         samples.add("chainrule_database_up", found is not None)
         samples.each("chainrule_database_failures_total", database.failures, ("away", "full", "other"))
         samples.add("chainrule_database_connections", database.busy_connections)

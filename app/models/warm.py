@@ -44,7 +44,10 @@ class Loaded:
 
 
 class WarmModels:
-    """The models that were used lately, up to a number of bytes."""
+    """The models that were used lately, up to a number of bytes; of these the last is kept whatever its size.
+
+    ``loads`` counts models that were read, ``evictions`` those that had to make room.
+    """
 
     def __init__(self, database: Database, blobs: Blobs, memory_bytes: int = MEMORY_BYTES) -> None:
         self._database = database
@@ -53,6 +56,8 @@ class WarmModels:
         self._kept: OrderedDict[tuple[str, str], Loaded] = OrderedDict()
         self._seen: dict[tuple[str, str], tuple[float, str]] = {}
         self._changing = threading.Lock()
+        self.loads = 0
+        self.evictions = 0
 
     async def get(self, principal: Principal, reference: str) -> Loaded:
         """The model of that id or alias, from memory when it was seen within a second. Raises NotFound."""
@@ -85,10 +90,12 @@ class WarmModels:
 
     def _keep(self, project_id: str, reference: str, model: Loaded) -> None:
         with self._changing:
+            self.loads += self._kept.get((project_id, model.id)) is not model
             self._kept[project_id, model.id] = model
             self._kept.move_to_end((project_id, model.id))
-            while len(self._kept) > 1 and self._size() > self._memory_bytes:
+            while len(self._kept) > 1 and self.size_bytes > self._memory_bytes:
                 self._kept.popitem(last=False)
+                self.evictions += 1
             if len(self._seen) >= MOST_SEEN:
                 self._seen.clear()
             self._seen[project_id, reference] = (time.monotonic() + FRESH_SECONDS, model.id)
@@ -97,8 +104,15 @@ class WarmModels:
         with self._changing:
             self._kept.pop((project_id, model_id), None)
 
-    def _size(self) -> int:
-        return sum(each.parameters.flat.nbytes for each in self._kept.values())
+    @property
+    def count(self) -> int:
+        """Models that are kept."""
+        return len(self._kept)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of their parameters. From any thread."""
+        return sum(each.parameters.flat.nbytes for each in self._kept.copy().values())
 
 
 def _loaded(row: Model, content: bytes) -> Loaded:

@@ -1,5 +1,6 @@
 """Predicting over HTTP. The hot path: no dependencies, no thread hop, and mostly no database."""
 
+import os
 from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Request, Response
@@ -7,11 +8,23 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
 
 from app import queries, strict_json
-from app.dependencies import PROBLEMS, need_json, principal_of, state_of
+from app.dependencies import (
+    PROBLEMS,
+    State,
+    media_type,
+    need_json,
+    principal_of,
+    sent_bytes,
+    state_of,
+    with_room,
+)
+from app.errors import UnsupportedMediaType
+from app.keys.service import Principal
 from app.models.warm import Loaded
-from app.predictions import service
+from app.predictions import bodies, files, matrices, media, service
 from app.predictions.schemas import PredictAnswer, PredictRequest
 from app.validation import invalid
 
@@ -38,6 +51,7 @@ _shape = TypeAdapter(PredictRequest)
 @routes.post(
     "/{model_id}/predict",
     response_model=PredictAnswer,
+    responses=bodies.RESPONSES,
     summary="Predict",
     response_description="An answer for each row, in their order.",
     openapi_extra={
@@ -54,19 +68,26 @@ _shape = TypeAdapter(PredictRequest)
                 },
             }
         ],
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/PredictRequest"}}},
-        },
+        "requestBody": bodies.REQUEST,
     },
 )
 async def predict(request: Request) -> Response:
-    """Answers for named raw rows (the model's own encoding is applied), or for encoded inputs."""
+    """Answers for named raw rows (the model's own encoding is applied), for encoded inputs, or for a file.
+
+    A file of rows (CSV, JSON Lines, NPY) is answered with a file, in the type that Accept names or in its
+    own: its columns, then `prediction` and `probability_<class>`. NPY has the raw numbers of
+    the model's inputs, in their order, and gets the probabilities, or the predictions, alone.
+    """
     principal = principal_of(request)
     principal.need("predict")
     queries.check(request)
-    need_json(request)
     state = state_of(request)
+    try:
+        need_json(request)
+    except UnsupportedMediaType:
+        if (kind := media_type(request)) == media.JSON:
+            raise
+        return await _from_file(request, principal, state, kind)
     body = await _body_of(request)
     model = await state.warm.get(principal, request.path_params["model_id"])
     most_rows = state.settings.max_predict_rows
@@ -89,6 +110,36 @@ async def _body_of(request: Request) -> bytes:
         parts.append(message.get("body", b""))
         if not message.get("more_body"):
             return b"".join(parts)
+
+
+async def _from_file(request: Request, principal: Principal, state: State, kind: str) -> Response:
+    if kind not in media.READ:
+        raise UnsupportedMediaType(f"Send {media.JSON}, or a file of rows: {', '.join(media.READ)}.")
+    answer_type = media.answer_type(request.headers.get("accept"), kind)
+    model = await state.warm.get(principal, request.path_params["model_id"])
+    settings = state.settings
+    parts = with_room(request, state.disk).stream()
+    if kind == answer_type == media.NPY and 0 < sent_bytes(request) <= settings.max_json_bytes:
+        content = await request.body()
+        answer = await run_in_threadpool(matrices.answer, model, content)
+        if answer is not None:
+            return Response(answer, media_type=media.NPY)
+        parts = request.stream()  # once more, from memory
+    with state.admission.under_way(principal.project_id), files.Scratch(settings.incoming_dir) as scratch:
+        with scratch.body.open("wb") as body:
+            async for block in parts:
+                body.write(block)
+            state.disk.require(2 * body.tell())  # the answer has the rows once more
+        async with state.admission.turn(principal.project_id):
+            answered = await run_in_threadpool(files.answer, state.jail, model, scratch, answer_type)
+        file = answered.opened()
+    headers = {
+        "Content-Length": str(os.fstat(file.fileno()).st_size),
+        "Content-Disposition": f'attachment; filename="predictions.{media.SUFFIXES[answer_type]}"',
+    }
+    if answered.warnings:
+        headers[bodies.WARNINGS] = ", ".join(f"{code}={count}" for code, count in answered.warnings.items())
+    return StreamingResponse(files.blocks(file), headers=headers, media_type=answer_type)
 
 
 def _answer(model: Loaded, body: bytes, most_rows: int) -> bytes:

@@ -5,11 +5,10 @@ from pydantic_core import to_json
 
 from app.datasets.features import Floats
 from app.engine import Array
-from app.engine import predict as forward
 from app.errors import Fault, Invalid, TooLarge
-from app.models.evaluation import BLOCK, outputs_of, probabilities
 from app.models.service import matrix
 from app.models.warm import Loaded
+from app.predictions.outputs import compute, shares
 from app.predictions.schemas import PredictRequest
 
 MOST_OUTPUTS = 5_000_000
@@ -23,16 +22,18 @@ OUTPUT_WORK = 50
 
 def work(model: Loaded, asked: PredictRequest) -> int:
     """About how many multiplications the answer takes, or what takes as long."""
-    rows = len(asked.rows or asked.inputs or ())
+    return work_of(model, len(asked.rows or asked.inputs or ()))
+
+
+def work_of(model: Loaded, rows: int) -> int:
+    """The same for so many rows, however they came."""
     return rows * (model.parameters.flat.size + OUTPUT_WORK * model.architecture.s[model.architecture.n])
 
 
 def predict(model: Loaded, asked: PredictRequest, most_rows: int) -> bytes:
     """The answer as JSON. Raises Invalid, naming row and column, or TooLarge."""
     x, warnings = _encoded(model, asked, most_rows)
-    compute = forward if len(x) <= BLOCK else outputs_of
-    with np.errstate(all="ignore"):
-        outputs = compute(model.architecture, model.parameters, x.astype(model.parameters.flat.dtype))
+    outputs = compute(model, x)
     predictions = model.encoding.decode_outputs(outputs)
     finite = np.isfinite(outputs)
     for row in () if finite.all() else np.flatnonzero(~finite.all(axis=1)).tolist():
@@ -50,19 +51,24 @@ def predict(model: Loaded, asked: PredictRequest, most_rows: int) -> bytes:
     return to_json(answer, inf_nan_mode="null")  # float32 ends where a target's units may not
 
 
+def check_count(model: Loaded, rows: int, most_rows: int) -> None:
+    """Raise TooLarge for more rows than one answer may have."""
+    if rows > most_rows:
+        raise TooLarge(f"At most {most_rows} rows at once.")
+    width = model.architecture.s[model.architecture.n]
+    if rows * width > MOST_OUTPUTS:
+        raise TooLarge(
+            f"{rows} rows with {width} outputs each are {rows * width} numbers; "
+            f"one answer holds at most {MOST_OUTPUTS}. Send at most {MOST_OUTPUTS // width} rows at once."
+        )
+
+
 def _encoded(model: Loaded, asked: PredictRequest, most_rows: int) -> tuple[Floats, list[dict[str, object]]]:
     rows = asked.rows if asked.rows is not None else asked.inputs
     if rows is None or (asked.rows is not None and asked.inputs is not None):
         message = "Give either rows or inputs."
         raise Invalid(message, Fault("rows", "missing_field", message, '{"rows": [{"column": value}]}'))
-    if len(rows) > most_rows:
-        raise TooLarge(f"At most {most_rows} rows at once.")
-    width = model.architecture.s[model.architecture.n]
-    if len(rows) * width > MOST_OUTPUTS:
-        raise TooLarge(
-            f"{len(rows)} rows with {width} outputs each are {len(rows) * width} numbers; "
-            f"one answer holds at most {MOST_OUTPUTS}. Send at most {MOST_OUTPUTS // width} rows at once."
-        )
+    check_count(model, len(rows), most_rows)
     if asked.inputs is not None:
         return matrix(asked.inputs, model.architecture.s[1], "inputs"), []
     x, warnings = model.encoding.encode_rows(asked.rows or [])
@@ -73,7 +79,4 @@ def _by_class(model: Loaded, outputs: Array) -> list[dict[str, float]] | None:
     classes = model.encoding.classes
     if classes is None:
         return None
-    shares: Array = outputs
-    if model.architecture.layers[-1].activation != "softmax":
-        shares = probabilities(outputs)
-    return [dict(zip(classes, row, strict=True)) for row in shares.tolist()]
+    return [dict(zip(classes, row, strict=True)) for row in shares(model, outputs).tolist()]

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.storage.batch_tables import Batch as Batch
 from app.storage.columns import BYTEWISE
 from app.storage.declaring import (
     OfJob,

@@ -244,7 +244,7 @@ class Connection(HttpToolsProtocol):
         request_id = secrets.token_hex(12)
         content = problems.body(error, path.decode("latin-1"), request_id)
         own = [
-            (b"content-type", b"application/problem+json"),
+            (b"content-type", problems.media_type(path.decode("latin-1")).encode()),
             (b"content-length", str(len(content)).encode()),
             (b"connection", b"close"),
             *self.server_state.default_headers,

@@ -34,7 +34,7 @@ def nobody(server: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-OPEN = ["/livez", "/readyz"]
+OPEN = ["/livez", "/readyz", "/v2/health/live", "/v2/health/ready"]
 CLOSED = [
     ("GET", "/v1"),
     ("GET", "/v1/datasets"),

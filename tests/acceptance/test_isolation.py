@@ -16,7 +16,7 @@ from app.storage.declaring import core
 from app.storage.tables import IdempotencyKey
 from tests.support.attempts import Attempts, Own, clean_up, same, slots
 from tests.support.portable import model_file
-from tests.support.server import Server
+from tests.support.server import Server, until
 from tests.support.training import XOR, Json, made, train, upload
 from tests.support.walled import walled_classes
 from tests.support.wire import Raw, Wire
@@ -47,6 +47,7 @@ class Side:
         job = train(self.client, dataset_id=dataset, target="y", training=ONE_EPOCH, **notes)
         webhook = self._make("webhooks", {**HOOK, **notes})
         made(self.client.patch(f"/v1/webhooks/{webhook}", json={"enabled": False}), 200)
+        batch = self._finished_batch({"model_id": job["model_id"], "dataset_id": dataset, **notes})
         alias = f"champion-of-{project.replace(' ', '-')}"
         made(self.client.put(f"/v1/aliases/{alias}", json={"model_id": job["model_id"]}), 201)
         evaluations = f"models/{job['model_id']}/evaluations"
@@ -57,10 +58,16 @@ class Side:
             "job": job["id"],
             "mdl": job["model_id"],
             "hook": webhook,
+            "bat": batch,
             "alias": alias,
             "key": job["created_by"],
             "project": project,
         }
+
+    def _finished_batch(self, body: Json) -> str:
+        path = self.client.post("/v1/batches", json=body).headers["location"]
+        until(lambda: self.client.get(path).json()["status"] == "succeeded", 30)
+        return path.rpartition("/")[2]
 
     def _make(self, collection: str, body: Json) -> str:
         return str(made(self.client.post(f"/v1/{collection}", json=body), 201)["id"])
@@ -116,6 +123,10 @@ def job_body(side: Side, **more: Any) -> Json:
 @pytest.fixture(scope="module")
 def attempts(server: Server, theirs: Side, mine: Side, foreign: dict[str, list[str]]) -> Attempts:
     rows = {"inputs": [[0, 1]]}
+    tensors = [
+        {"name": name, "datatype": "FP64", "shape": [1, 1], "data": [value]}
+        for name, value in (("x1", 0), ("x2", 1))
+    ]
     bodies: dict[str, Json] = {
         **CREATES,
         "PATCH /v1/datasets/{dataset_id}": {"name": "mine"},
@@ -128,12 +139,18 @@ def attempts(server: Server, theirs: Side, mine: Side, foreign: dict[str, list[s
         "POST /v1/models/{model_id}/evaluations": {"split": "train"},
         "POST /v1/models/{model_id}/trace": {**rows, "targets": [[0, 1]]},
         "POST /v1/models/{model_id}/predict": rows,
+        "POST /v2/models/{model_id}/infer": {"inputs": tensors},
+        "POST /v2/models/{model_id}/versions/{version}/infer": {"inputs": tensors},
+        "POST /v1/batches": {"model_id": mine.ids["mdl"], "dataset_id": mine.ids["ds"]},
         "PUT /v1/aliases/{alias}": {"model_id": mine.ids["mdl"]},
         "PATCH /v1/webhooks/{webhook_id}": {"enabled": True},
         "POST /v1/keys": {"name": "mine", "role": "write"},
         "PATCH /v1/projects/{name}": {"max_running": 1},
     }
-    in_vain = {"POST /v1/jobs": {**job_body(mine), "dataset_id": "ds_none"}}
+    in_vain = {
+        "POST /v1/jobs": {**job_body(mine), "dataset_id": "ds_none"},
+        "POST /v1/batches": {"model_id": mine.ids["mdl"], "dataset_id": "ds_none"},
+    }
     copied = {**CREATES, "POST /v1/jobs": job_body(theirs)}
     own = Own(mine.ids, bodies, in_vain, copied)
     return Attempts(server.client().get("/openapi.json").json(), own, foreign, SEED)

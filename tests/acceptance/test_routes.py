@@ -29,7 +29,7 @@ UNLISTED = {
 }
 """Routes that the OpenAPI document, and so docs/keys.md, does not have; by least role."""
 
-PROBES = {"/livez", "/readyz"}
+PROBES = {"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"}
 UNKNOWN = "x-unknown-000"
 
 

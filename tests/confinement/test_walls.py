@@ -168,7 +168,7 @@ def walls_of(process: psutil.Process) -> dict[str, str]:
 
 def test_the_processes_of_a_server_stand_behind_walls(server: Server) -> None:
     api, supervisors, trainers = server.processes()
-    parsers = [each for each in api.children() if "app.datasets.child" in each.cmdline()]
+    parsers = [each for each in api.children() if "app.predictions.child" in each.cmdline()]
     assert supervisors
     assert parsers
     until(lambda: all(walls_of(each)["Seccomp"] == "2" for each in (*parsers, *trainers)))

@@ -103,8 +103,12 @@ def test_a_model_that_has_to_make_room_is_loaded_again(
 ) -> None:
     kept = WarmModels(database, blobs, memory_bytes=1)
     assert [get(kept, owner, each) for each in models] == models
-    assert len(kept._kept) == 1
+    assert (kept.count, kept.loads, kept.evictions) == (1, 2, 1)
     assert get(kept, owner, models[0]) == models[0]
+    assert (kept.count, kept.loads, kept.evictions) == (1, 3, 2)
+    assert kept.size_bytes == parameters().flat.nbytes
+    kept.load(owner, models[0])
+    assert kept.loads == 3
 
 
 def test_a_deleted_model_is_not_kept(

@@ -17,8 +17,8 @@ from tests.support.wire import Raw, Wire
 
 Json = dict[str, Any]
 
-ID = re.compile(r"^(ds|arch|job|mdl|evl|hook|key|evt|proj|aud|wrk)_[0-9a-z]+$")
-MADE = re.compile(rb"\b(ds|arch|job|mdl|evl|hook|evt)_[0-9a-z]{20,}")
+ID = re.compile(r"^(ds|arch|job|mdl|evl|hook|bat|key|evt|proj|aud|wrk)_[0-9a-z]+$")
+MADE = re.compile(rb"\b(ds|arch|job|mdl|evl|hook|bat|evt)_[0-9a-z]{20,}")
 MOMENT = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 SECRET = re.compile(rb"whsec_[0-9A-Za-z+/=]+")
 SEEN = re.compile(rb'"seen_seconds_ago":[-0-9.e]+')
@@ -31,6 +31,7 @@ PATHS = {
     "model_id": "mdl",
     "evaluation_id": "evl",
     "alias": "alias",
+    "batch_id": "bat",
     "webhook_id": "hook",
     "key_id": "key",
     "name": "project",
@@ -53,8 +54,11 @@ PLAIN = {
 }
 """What of the query holds no id."""
 
+PLAIN_PATHS = {"version": "1"}
+"""What of the path holds no id, and stands there."""
+
 HEADERS = {"idempotency-key": "idempotency", "last-event-id": "evt", "if-none-match": "etag"}
-PLAIN_HEADERS = {"accept"}
+PLAIN_HEADERS = {"accept", "inference-header-content-length"}
 EVERYWHERE = {"chainrule-project": "project"}
 """Headers that every operation understands, and no document lists."""
 
@@ -66,6 +70,9 @@ FIELDS = {
     "project": "project",
 }
 """Of JSON bodies, at whatever depth."""
+
+PLAIN_FIELDS = {"id"}
+"""A client's own name for its request, as the Open Inference Protocol has it: no object's."""
 
 NAMED_LIKE_IDS = re.compile(r"(^|_)(id|ids|key|project|alias)$")
 
@@ -127,7 +134,7 @@ def slots(document: Json) -> Iterator[Slot]:
             for name, example in _fields(document, schema, set()):
                 if name in FIELDS:
                     yield make("body", name, FIELDS[name])
-                elif NAMED_LIKE_IDS.search(name) or ID.match(str(example)):
+                elif name not in PLAIN_FIELDS and (NAMED_LIKE_IDS.search(name) or ID.match(str(example))):
                     raise LookupError(f"{method} {template}: the body's '{name}' is in no table")
 
 
@@ -143,7 +150,7 @@ def _kind(parameter: Json, place: str) -> str | None:
             return QUERIES[name]
         if name in PLAIN:
             return None
-    if where == "header" and name in PLAIN_HEADERS:
+    if (where == "header" and name.lower() in PLAIN_HEADERS) or (where == "path" and name in PLAIN_PATHS):
         return None
     table = {"path": PATHS, "header": HEADERS}.get(where, {})
     if name.lower() in table:
@@ -223,7 +230,9 @@ class Attempts:
         acts_there = slot.name in EVERYWHERE
         for parameter in operation.get("parameters", ()):
             name, where = parameter["name"], parameter["in"]
-            if where == "path":
+            if name in PLAIN_PATHS:
+                path = path.replace(f"{{{name}}}", PLAIN_PATHS[name])
+            elif where == "path":
                 kind = PATHS[name]
                 other = self._foreign[kind][0] if acts_there else self._own.ids[kind]
                 mine = value if (where, name) == (slot.where, slot.name) else other
@@ -297,4 +306,6 @@ def clean_up(wire: Wire, answer: Raw) -> None:
     """Delete what an attempt has made in the intruder's own project."""
     location = answer.header("location")
     if answer.status in (201, 202) and location is not None:
+        if location.startswith("/v1/batches"):
+            wire.ask("POST", f"{location}/cancel")
         wire.ask("DELETE", location)

@@ -1,0 +1,1 @@
+"""Batches: predictions of a whole dataset, which become a dataset of their own."""
