@@ -1,5 +1,6 @@
 """What an encoding does with raw columns, in ONNX: named columns in, the network's inputs out."""
 
+import math
 from collections.abc import Sequence
 from itertools import product
 
@@ -7,15 +8,18 @@ import numpy as np
 
 from app.datasets.table import MISSING_WORDS
 from app.exports.onnx_graph import DOUBLE, KINDS, STRING, Graph
-from app.exports.recipe import BooleanInput, CategoryInput, Input, NumberInput, width_of
+from app.exports.recipe import BooleanInput, CategoryInput, DateInput, Input, NumberInput, width_of
+
+WORDS = ("false", "true")
 
 Block = tuple[str, list[int]]
 """A result (N, k) in the network's dtype, and which of the network's inputs its columns are."""
 
 
 def types_of(inputs: Sequence[Input]) -> dict[str, int]:
-    """By column: numbers as double, everything else as string."""
-    return {each.name: DOUBLE if isinstance(each, NumberInput) else STRING for each in inputs}
+    """By column: numbers as double, dates too, as seconds since 1970; everything else as string."""
+    wide = NumberInput | DateInput
+    return {each.name: DOUBLE if isinstance(each, wide) else STRING for each in inputs}
 
 
 def encode(graph: Graph, inputs: Sequence[Input]) -> str:
@@ -37,6 +41,8 @@ def encode(graph: Graph, inputs: Sequence[Input]) -> str:
                 blocks.append((_boolean(graph, each), span))
             case CategoryInput():
                 blocks.append((_category(graph, each), span))
+            case DateInput():
+                blocks.append((_date(graph, each), span))
     if numbers:
         blocks.insert(0, (_numbers(graph, numbers), places))
     x = graph.node("Concat", *(name for name, _ in blocks), axis=1)
@@ -47,7 +53,7 @@ def encode(graph: Graph, inputs: Sequence[Input]) -> str:
 
 
 def _indicator(graph: Graph, each: Input) -> str:
-    if isinstance(each, NumberInput):
+    if isinstance(each, NumberInput | DateInput):
         found = graph.node("IsNaN", each.name)
     else:
         slots = each.slots if isinstance(each, CategoryInput) else ()
@@ -71,11 +77,27 @@ def _boolean(graph: Graph, column: BooleanInput) -> str:
     """NaN for what is neither true nor false nor missing: no answer rather than a wrong one."""
     is_missing = _is_one_of(graph, column.name, _missing_words())
     other = graph.node("Where", is_missing, graph.constant([[column.missing]]), graph.constant([[np.nan]]))
-    for word, value in (("false", 0.0), ("true", 1.0)):
-        other = graph.node(
-            "Where", graph.node("Equal", column.name, graph.words([word])), graph.constant([[value]]), other
-        )
+    for value, word in enumerate(column.words):
+        said = _is_one_of(graph, column.name, sorted({word, WORDS[value]}))
+        other = graph.node("Where", said, graph.constant([[float(value)]]), other)
     return other
+
+
+def _date(graph: Graph, column: DateInput) -> str:
+    def number(value: float) -> str:
+        return graph.constant([[value]], np.float64)
+
+    is_missing = graph.node("IsNaN", column.name)
+    known = graph.node("Where", is_missing, number(column.missing), column.name)
+    columns = [
+        graph.node("Div", graph.node("Sub", known, number(column.offset)), number(column.scale)),
+    ]
+    for length, shift in column.cycles:
+        angle = graph.node("Mul", graph.node("Sub", known, number(shift)), number(math.tau / length))
+        for quarter in (0.0, math.tau / 4):  # a cosine is a sine a quarter later
+            wave = graph.node("Sin", graph.node("Add", angle, number(quarter)))
+            columns.append(graph.node("Where", is_missing, number(0.0), wave))
+    return graph.cast(graph.node("Concat", *columns, axis=1), KINDS[graph.dtype])
 
 
 def _category(graph: Graph, column: CategoryInput) -> str:

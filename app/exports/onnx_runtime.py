@@ -1,12 +1,13 @@
 """An ONNX model run on raw rows, as a program of a user's would."""
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from app.exports.recipe import Input, NumberInput
+from app.exports.recipe import DateInput, Input, NumberInput
 from app.exports.vectors import Answers
 
 Json = dict[str, Any]
@@ -28,6 +29,8 @@ def _column(each: Input, rows: list[Json]) -> NDArray[Any]:
     values = [row[each.name] for row in rows]
     if isinstance(each, NumberInput):
         return np.array([[np.nan if value is None else value] for value in values], np.float64)
+    if isinstance(each, DateInput):
+        return np.array([[_seconds(value)] for value in values], np.float64)
     return np.array([[_word(value)] for value in values], object)
 
 
@@ -35,3 +38,9 @@ def _word(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
+
+
+def _seconds(value: str | None) -> float:
+    if value is None:
+        return np.nan
+    return (datetime.fromisoformat(value) - datetime(1970, 1, 1)).total_seconds()

@@ -71,7 +71,17 @@ const number = (value, column) => {
   return [encoded];
 };
 
-const boolean = (value, column) => {
+const TRUTH = new Map([
+  ...["true", "yes", "t", "y", "on"].map((word) => [word, true]),
+  ...["false", "no", "f", "n", "off"].map((word) => [word, false]),
+]);
+
+const boolean = (said, column) => {
+  let value = said;
+  if (typeof said === "string") {
+    const word = said.trim().toLowerCase();
+    value = MISSING_WORDS.has(word) ? null : (TRUTH.get(word) ?? said);
+  }
   if (value !== null && typeof value !== "boolean") throw new TypeError("it is neither true nor false");
   return [Number(value === null ? column.missing : value)];
 };
@@ -91,10 +101,36 @@ const slotOf = (value, column) => {
 
 const isAbsent = (value, column) => {
   if (isMissing(value)) return true;
-  if (typeof value !== "string" || column.type !== "category") return false;
+  if (typeof value !== "string") return false;
   const words = [value, value.trim()];
-  const known = words.some((word) => Object.hasOwn(column.slots, word));
+  const known = words.some((word) => Object.hasOwn(column.slots ?? {}, word));
   return !known && words.some((word) => MISSING_WORDS.has(word.toLowerCase()));
+};
+
+const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?(Z|[+-]\d\d:?\d\d)?)?$/i;
+
+// Since 1970, of a Date, or of text in ISO 8601; what has no offset is UTC.
+const secondsOf = (value) => {
+  if (value instanceof Date) return value.getTime() / 1000;
+  const found = typeof value === "string" ? ISO.exec(value.trim()) : null;
+  if (!found) throw new TypeError("it is no date of ISO 8601");
+  const [year, month, day, hour = 0, minute = 0, second = 0] = found.slice(1, 7).map((part) => Number(part ?? 0));
+  const moment = new Date(0);
+  moment.setUTCFullYear(year, month - 1, day);
+  const sign = found[7]?.[0] === "-" ? 1 : -1;
+  const digits = /\d/.test(found[7] ?? "") ? found[7].replace(/\D/g, "") : "0000";
+  const offset = sign * (Number(digits.slice(0, 2)) * 3600 + Number(digits.slice(2)) * 60);
+  return moment.getTime() / 1000 + hour * 3600 + minute * 60 + second + offset;
+};
+
+const date = (value, column) => {
+  const t = isAbsent(value, column) ? null : secondsOf(value);
+  const encoded = [((t === null ? column.missing : t) - column.offset) / column.scale];
+  for (const [length, shift] of column.cycles) {
+    const angle = t === null ? 0 : 2 * Math.PI * ((t - shift) / length - Math.floor((t - shift) / length));
+    encoded.push(...(t === null ? [0, 0] : [Math.sin(angle), Math.cos(angle)]));
+  }
+  return encoded;
 };
 
 const category = (value, column) => {
@@ -104,7 +140,7 @@ const category = (value, column) => {
   return encoded;
 };
 
-const ENCODERS = { number, boolean, category };
+const ENCODERS = { number, boolean, category, date };
 
 // The network's inputs x. Throws a TypeError that names the column that is absent or of a wrong kind.
 export const encode = (row) =>

@@ -18,10 +18,16 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 from typing import Any
 
 MODEL: dict[str, Any] = json.loads("{}")
 
+TRUTH = {
+    **dict.fromkeys(("true", "yes", "t", "y", "on"), True),
+    **dict.fromkeys(("false", "no", "f", "n", "off"), False),
+}
+TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 MISSING_WORDS = ("", "nan", "na", "n/a", "null", "none", "?")
 
 
@@ -87,9 +93,46 @@ def _number(value: Any, column: dict[str, Any]) -> list[float]:
 
 
 def _boolean(value: Any, column: dict[str, Any]) -> list[float]:
+    if isinstance(value, str):
+        word = value.strip().lower()
+        value = None if word in MISSING_WORDS else TRUTH.get(word, value)
     if value is not None and not isinstance(value, bool):
         raise ValueError("it is neither True nor False")
     return [float(column["missing"] if value is None else value)]
+
+
+def _date(value: Any, column: dict[str, Any]) -> list[float]:
+    t = None if _is_missing(value, column) else _seconds(value, column["date_format"])
+    encoded = [((column["missing"] if t is None else t) - column["offset"]) / column["scale"]]
+    for length, shift in column["cycles"]:
+        angle = 0.0 if t is None else math.tau * ((t - shift) / length % 1.0)
+        encoded += [0.0, 0.0] if t is None else [math.sin(angle), math.cos(angle)]
+    return encoded
+
+
+def _seconds(value: Any, form: str) -> float:
+    """Since 1970, of a date, or of text in ISO 8601 or as the dataset wrote it."""
+    moment = _moment(value.strip(), form) if isinstance(value, str) else value
+    if not isinstance(moment, date):
+        raise ValueError("it is no date")
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day)
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return (moment - datetime(1970, 1, 1)).total_seconds()
+
+
+def _moment(text: str, form: str) -> Any:
+    try:
+        return datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in ("z", "Z") else text)
+    except ValueError:
+        pass
+    for time in TIMES if form != "iso" else ():
+        try:
+            return datetime.strptime(text, form + time)
+        except ValueError:
+            continue
+    return None
 
 
 def _category(value: Any, column: dict[str, Any]) -> list[float]:
@@ -121,8 +164,8 @@ def _slot(value: Any, column: dict[str, Any]) -> int | None:
 def _is_missing(value: Any, column: dict[str, Any]) -> bool:
     if value is None or value != value:
         return True
-    words = _spellings(value) if isinstance(value, str) and column["type"] == "category" else ()
-    known = any(word in column["slots"] for word in words)
+    words = _spellings(value) if isinstance(value, str) else ()
+    known = any(word in column.get("slots", ()) for word in words)
     return not known and any(word.lower() in MISSING_WORDS for word in words)
 
 
@@ -135,7 +178,7 @@ def _spellings(value: Any) -> tuple[str, ...]:
     return (value, value.strip()) if isinstance(value, str) else (repr(value),)
 
 
-ENCODERS = {"number": _number, "boolean": _boolean, "category": _category}
+ENCODERS = {"number": _number, "boolean": _boolean, "category": _category, "date": _date}
 
 
 def encode(row: dict[str, Any]) -> list[float]:

@@ -4,7 +4,7 @@ import json
 import math
 import unicodedata
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from app import strict_json
 from app.architectures.network import to_engine
 from app.datasets.encoding import Encoding
-from app.datasets.features import BooleanFeature, CategoryFeature, Feature, NumberFeature
 from app.engine import COSTS, Architecture, Parameters
 from app.engine.costs import allowed
 from app.engine.network import ShapeMismatch
@@ -149,22 +148,22 @@ def _is_scale(offset: float, scale: float) -> bool:
     return scale > 0 and math.isfinite(scale) and math.isfinite(offset)
 
 
-def _fault(each: Feature) -> str | None:
-    match each:
-        case NumberFeature():
-            fine = _is_scale(each.offset, each.scale) and math.isfinite(
-                (each.mean - each.offset) / each.scale
-            )
-            return (
-                None if fine else "A number's mean, offset and scale must be finite, and the scale above 0."
-            )
-        case BooleanFeature():
-            return None if each.most_frequent in (0, 1) else "A boolean's most frequent value is 0 or 1."
-        case CategoryFeature():
+def _fault(each: Any) -> str | None:
+    """What is wrong with a feature whose fields have the right types."""
+    match each.type:
+        case "number" | "date":
+            fine = _is_scale(each.offset, each.scale)
+            fine = fine and math.isfinite((each.mean - each.offset) / each.scale)
+            return None if fine else "Mean, offset and scale are finite, and the scale above 0."
+        case "boolean":
+            fine = each.most_frequent in (0, 1) and len(each.categories) == 2
+            return None if fine else "A boolean's most frequent value is 0 or 1."
+        case "category":
             distinct = len(set(each.categories)) == len(each.categories) == len(each.known)
+            distinct = distinct and len(getattr(each, "rare", ())) in (0, len(each.categories))
             within = 0 <= each.most_frequent < max(1, len(each.categories))
             return None if distinct and within else "A category's values differ, and match what is known."
-    assert_never(each)
+    return "There is no such type."
 
 
 def _check_fit(document: ModelDocument, architecture: Architecture, encoding: Encoding) -> None:

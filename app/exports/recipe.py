@@ -4,10 +4,10 @@ A feature has one converter, here. One that none of these forms can say is refus
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, assert_never
+from typing import Any, Literal
 
 from app.datasets.encoding import Encoding
-from app.datasets.features import BooleanFeature, CategoryFeature, Feature, NumberFeature
+from app.datasets.features import Feature
 
 
 class Unportable(Exception):
@@ -34,10 +34,11 @@ class NumberInput:
 
 @dataclass(frozen=True, slots=True)
 class BooleanInput:
-    """One column, 0 or 1; ``missing`` stands for a missing value."""
+    """One column, 0 or 1; ``missing`` stands for a missing value. ``words``: how the dataset spells them."""
 
     name: str
     missing: int
+    words: tuple[str, ...] = ("false", "true")
     indicator: Indicator = "none"
     type: Literal["boolean"] = "boolean"
 
@@ -57,7 +58,24 @@ class CategoryInput:
     type: Literal["category"] = "category"
 
 
-Input = NumberInput | BooleanInput | CategoryInput
+@dataclass(frozen=True, slots=True)
+class DateInput:
+    """(t − offset) / scale of t, seconds since 1970, then sine and cosine of 2π (t − shift) / length for each
+    cycle; ``missing`` stands for a missing t, and the others are 0.
+    """
+
+    name: str
+    missing: float
+    offset: float
+    scale: float
+    cycles: tuple[tuple[float, float], ...]
+    date_format: str
+    own: int
+    indicator: Indicator = "none"
+    type: Literal["date"] = "date"
+
+
+Input = NumberInput | BooleanInput | CategoryInput | DateInput
 
 
 def inputs_of(encoding: Encoding) -> tuple[Input, ...]:
@@ -82,14 +100,29 @@ def _checked(feature: Feature) -> Input:
     return made
 
 
-def _input(feature: Feature) -> Input:
-    match feature:
-        case NumberFeature():
-            return NumberInput(feature.name, feature.mean, feature.offset, feature.scale)
-        case BooleanFeature():
-            return BooleanInput(feature.name, feature.most_frequent)
-        case CategoryFeature():
-            slots = {name: slot for slot, name in enumerate(feature.categories) if feature.known[slot]}
-            missing = feature.most_frequent if any(feature.known) else None
-            return CategoryInput(feature.name, slots, missing, None, len(feature.categories))
-    assert_never(feature)
+def _input(feature: Any) -> Input:
+    """By its type; what features of older models do not have is as it was then."""
+    name: str = feature.name
+    indicator: Indicator = getattr(feature, "indicator", "none")
+    match feature.type:
+        case "number":
+            return NumberInput(name, feature.mean, feature.offset, feature.scale, indicator)
+        case "boolean":
+            return BooleanInput(name, feature.most_frequent, tuple(feature.categories), indicator)
+        case "category":
+            return _category(feature, indicator)
+        case "date":
+            cycles = tuple(feature.cycles)
+            scaling = (feature.mean, feature.offset, feature.scale)
+            return DateInput(name, *scaling, cycles, feature.date_format, 1 + 2 * len(cycles), indicator)
+    raise Unportable(f"No export knows yet the type of '{name}'.")
+
+
+def _category(feature: Any, indicator: Indicator) -> CategoryInput:
+    if hasattr(feature, "places"):
+        own = feature.own + any(feature.rare)
+        places = (feature.place_of_missing, feature.place_of_unknown)
+        return CategoryInput(feature.name, dict(feature.places), *places, own, indicator)
+    slots = {name: slot for slot, name in enumerate(feature.categories) if feature.known[slot]}
+    missing = feature.most_frequent if slots else None
+    return CategoryInput(feature.name, slots, missing, None, len(feature.categories))

@@ -1,11 +1,12 @@
 """SQLite's SQL for values, for sums, for f, and for what an encoding does."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from app.engine.normal import tail_coefficients
-from app.exports.recipe import BooleanInput, CategoryInput, Input, NumberInput, Unportable
+from app.exports.recipe import BooleanInput, CategoryInput, DateInput, Input, NumberInput, Unportable
 
 MISSING = "'', 'nan', 'na', 'n/a', 'null', 'none', '?'"
 MOST_ARGUMENTS = 100
@@ -71,9 +72,12 @@ def _own(each: Input, raw: str) -> list[str]:
         case BooleanInput():
             word = f"lower({_trimmed(raw)})"
             cases = [f"WHEN {_is_missing(raw)} THEN {number(each.missing)}"]
-            cases += [f"WHEN {word} IN ('true', '1', '1.0') THEN 1.0"]
-            cases += [f"WHEN {word} IN ('false', '0', '0.0') THEN 0.0"]
+            for value, own in enumerate(each.words):
+                spelled = {("false", "true")[value], str(value), f"{value}.0", own.lower()}
+                cases.append(f"WHEN {word} IN ({', '.join(map(text, sorted(spelled)))}) THEN {value}.0")
             return [f"CASE {' '.join(cases)} END"]
+        case DateInput():
+            return _date(each, raw)
         case CategoryInput():
             return [_slot(each, slot, raw) for slot in range(each.own)]
 
@@ -93,6 +97,23 @@ def _value(raw: str, missing: str) -> str:
         f"CASE WHEN typeof({raw}) IN ('integer', 'real') THEN CAST({raw} AS REAL) "
         f"WHEN {_is_missing(raw)} THEN {missing} WHEN {spells_a_number} THEN CAST({raw} AS REAL) END"
     )
+
+
+def _date(each: DateInput, raw: str) -> list[str]:
+    """Of ISO 8601, or of seconds since 1970."""
+    is_date = f"{raw} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
+    seconds = (
+        f"CASE WHEN typeof({raw}) IN ('integer', 'real') THEN CAST({raw} AS REAL) "
+        f"WHEN {is_date} THEN (julianday({raw}) - 2440587.5) * 86400.0 END"
+    )
+    missing = f"CASE WHEN {_is_missing(raw)} THEN {{0}} ELSE {{1}} END"
+    columns = [
+        f"({missing.format(number(each.missing), seconds)} - {number(each.offset)}) / {number(each.scale)}"
+    ]
+    for length, shift in each.cycles:
+        angle = f"({seconds} - {number(shift)}) * {number(math.tau / length)}"
+        columns += [missing.format("0.0", f"{wave}({angle})") for wave in ("sin", "cos")]
+    return columns
 
 
 def _slot(each: CategoryInput, slot: int, raw: str) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.datasets.encoding import Encoding
 from app.engine import Architecture, Parameters
-from app.exports.recipe import BooleanInput, CategoryInput, Input, NumberInput, inputs_of
+from app.exports.recipe import BooleanInput, CategoryInput, DateInput, Input, NumberInput, inputs_of
 from app.models.evaluation import outputs_of, probabilities
 
 Json = dict[str, Any]
@@ -123,6 +124,8 @@ def _mean(each: Input) -> object:
             return bool(each.missing)
         case CategoryInput():
             return next(iter(each.slots), None)
+        case DateInput():
+            return _moment(each.missing)
 
 
 def _value(each: Input, random: np.random.Generator) -> object:
@@ -134,7 +137,15 @@ def _value(each: Input, random: np.random.Generator) -> object:
             return None if odd else short if math.isfinite(short) else each.missing
         case BooleanInput():
             return None if odd else bool(random.integers(2))
+        case DateInput():
+            return None if odd else _moment(each.missing + each.scale * float(random.standard_normal()))
         case CategoryInput():
             if odd or not each.slots:
                 return None if random.random() < 0.5 else "no such category"
             return list(each.slots)[int(random.integers(len(each.slots)))]
+
+
+def _moment(seconds: float) -> str:
+    """A whole second of the years 1000 to 9000, as ISO 8601."""
+    whole = round(min(max(seconds, -30e9), 220e9))
+    return (datetime(1970, 1, 1) + timedelta(seconds=whole)).isoformat()
