@@ -79,7 +79,7 @@ def ask(
     ("status", "short", "sent"),
     [
         (404, True, ("POST", PREDICT, b'{"inputs": [[1]]}', "application/json", "")),
-        (415, True, ("POST", PREDICT, b"{}", "text/plain", "")),
+        (415, True, ("POST", PREDICT, b"{}", "image/png", "")),
         (422, True, ("POST", PREDICT, b"{}", "application/json", "unknown=1")),
         (400, True, ("POST", PREDICT, None, "application/json", "")),
         (405, False, ("GET", PREDICT, b"", "application/json", "")),
