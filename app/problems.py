@@ -42,6 +42,7 @@ TOLD_FAULTS = 3
 """Of an error that is one text."""
 
 _ABOUT: dict[str, About] = {
+    "/v1/cross-validations": "job",
     "/v1/jobs": "job",
     "/v1/jobs/plan": "job",
     "/v1/architectures": "architecture",

@@ -7,6 +7,7 @@ from app.aliases import router as aliases
 from app.architectures import router as architectures
 from app.audit import router as audit
 from app.batches import router as batches
+from app.cross_validations import router as cross_validations
 from app.datasets import router as datasets
 from app.documentation import router as documentation
 from app.evaluations import router as evaluations
@@ -18,9 +19,11 @@ from app.metrics import router as metrics
 from app.models import router as models
 from app.open_inference import router as open_inference
 from app.predictions import router as predictions
+from app.profiles import router as profiles
 from app.projects import router as projects
 from app.provenance import router as provenance
 from app.settings import Settings
+from app.splits import router as splits
 from app.webhooks import router as webhooks
 
 ROUTERS = (
@@ -28,9 +31,12 @@ ROUTERS = (
     operations.routes,
     metrics.routes,
     datasets.routes,
+    profiles.routes,
+    splits.routes,
     architectures.routes,
     following.routes,
     jobs.routes,
+    cross_validations.routes,
     provenance.routes,
     models.routes,
     models.metadata_routes,

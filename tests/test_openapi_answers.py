@@ -106,6 +106,7 @@ def test_every_operation_answers_as_documented(ask: Documented, server: Server) 
         for part in ("", "/epochs", "/split", "/events", "/snapshots", "/manifest"):
             ask("GET", f"/v1/jobs/{job}{part}")
     _jobs(ask, flowers)
+    _comparing(ask, flowers)
     x = ask("GET", f"/v1/datasets/{line}/rows", params={"limit": 1})["data"][0]
     _models(ask, fitting["model_id"], {"inputs": [[0.5]]}, {"inputs": [[0.5]], "targets": [[0.1]]}, x)
     row = ask("GET", f"/v1/datasets/{flowers}/rows", params={"limit": 1})["data"][0]
@@ -134,6 +135,8 @@ def _datasets(ask: Documented, dataset: str) -> None:
     ask("GET", "/v1/datasets")
     ask("GET", f"/v1/datasets/{dataset}")
     ask("GET", f"/v1/datasets/{dataset}/content")
+    for target in ({}, {"target": "species"}, {"target": "specie"}):
+        ask("GET", f"/v1/datasets/{dataset}/profile", params=target)
     ask("PATCH", f"/v1/datasets/{made['id']}", json={"name": "two", "metadata": {"team": "a"}})
     assert len(ask("GET", "/v1/datasets", params={"metadata[team]": "a"})["data"]) == 1
     ask("DELETE", f"/v1/datasets/{made['id']}")
@@ -243,6 +246,29 @@ def _open_inference(ask: Documented, model: str, row: Json) -> None:
         ask("POST", f"{path}/infer", json={"inputs": []})
         ask("POST", f"{path}/infer", content=b"{")
     ask("GET", f"/v2/models/{model}/versions/2")
+
+
+def _comparing(ask: Documented, dataset: str) -> None:
+    whole = {"dataset_id": dataset, "target": "species"}
+    made = ask("POST", "/v1/splits", json=whole)
+    ask("POST", "/v1/splits", json={**whole, "target": "island", "test_fraction": 1.0})
+    ask("GET", "/v1/splits")
+    for part in ("", "/rows"):
+        ask("GET", f"/v1/splits/{made['id']}{part}")
+    ask("PATCH", f"/v1/splits/{made['id']}", json={"name": "fair"})
+    ask("POST", "/v1/jobs/plan", json={**whole, "training": {"split_id": made["id"]}})
+    ask("DELETE", f"/v1/splits/{made['id']}")
+    body = {**whole, "folds": 2, "training": {"epochs": 100_000, "early_stopping": None}}
+    made = ask("POST", "/v1/cross-validations", json=body)
+    ask("POST", "/v1/cross-validations", json={**body, "folds": 1})
+    ask("GET", "/v1/cross-validations")
+    path = f"/v1/cross-validations/{made['id']}"
+    ask("GET", path)
+    ask("PATCH", path, json={"name": "twice"})
+    for _ in range(2):
+        ask("POST", f"{path}/cancel")
+    ask("DELETE", path)
+    ask("GET", path)
 
 
 def _models(ask: Documented, model: str, predicted: Json, traced: Json, row: Json) -> None:

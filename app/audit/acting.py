@@ -66,6 +66,7 @@ def asked(
 ) -> Act:
     """What a request does, by its route: ``POST /v1/jobs/{job_id}/pause`` is 'pause' of 'jobs'."""
     _, _, collection, *rest = template.split("/")
+    collection = collection.replace("-", "_")
     tail = template.rpartition("}")[2].strip("/") if parameters else ""
     named = next(iter(parameters.values()), None)
     if len(rest) > 1 and rest[1] in NESTED:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from app.datasets.encoding import class_codes
 from app.datasets.jail import Jail
-from app.datasets.split import Split, split
+from app.datasets.split import Split, fold, split
 from app.datasets.table import Table, load
 from app.errors import Gone
 from app.storage.blobs import Blobs
@@ -108,6 +108,8 @@ def split_of(table: Table, targets: Sequence[str], task: str, training: Mapping[
     else:
         known = [~table.columns[name].is_missing() for name in targets]
         candidates = np.flatnonzero(np.logical_and.reduce(known))
-    return split(
-        strata, candidates, training["validation_fraction"], training["test_fraction"], training["seed"]
-    )
+    seed, validation = training.get("split_seed"), training["validation_fraction"]
+    seed = training["seed"] if seed is None else seed
+    if (part := training.get("fold")) is not None:
+        return fold(strata, candidates, validation, part["index"], part["of"], seed)
+    return split(strata, candidates, validation, training["test_fraction"], seed)

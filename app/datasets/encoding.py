@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.datasets.features import Feature, Floats, feature_from_json, fit_feature, moments
+from app.datasets.layout import Layout
 from app.datasets.rows import RowEncoder, RowWarning
 from app.datasets.table import Column, Table
 from app.errors import Fault, Invalid
 
 Task = Literal["classification", "regression"]
+
+VERSION = 2
+"""Of `Encoding.to_json`: 1 knew neither indicators nor rare categories, and is read as one without them."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +103,13 @@ class Encoding:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; floats come back to the same bits."""
-        return asdict(self)
+        return {"version": VERSION, **asdict(self)}
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> "Encoding":
+        """Raises ValueError for a version that is newer than this server."""
+        if document.get("version", 1) > VERSION:
+            raise ValueError(f"the encoding has version {document['version']}, later than {VERSION}")
         classes = document["classes"]
         return Encoding(
             task=document["task"],
@@ -129,9 +136,11 @@ def fit(
     rows: NDArray[np.integer],
     standardize: bool,
     other_columns: Sequence[str] = (),
+    layouts: Sequence[Layout] = (),
 ) -> Encoding:
     """An encoding from the training rows; of other rows only the names of categories and classes are used.
 
+    ``layouts``: one for each feature (see `layout`); none of them stands for inputs without extras.
     Names in `features` and `target` must be columns of the table (`roles` checks what a client asked for).
     `other_columns` are names that prediction rows may carry beside the features: text columns, for instance.
     """
@@ -139,7 +148,10 @@ def fit(
     others = dict.fromkeys([*table.columns, *other_columns, *targets])
     return Encoding(
         task=task,
-        features=tuple(fit_feature(table.columns[name], rows, standardize) for name in features),
+        features=tuple(
+            fit_feature(table.columns[name], rows, standardize, layout)
+            for name, layout in zip(features, layouts or [Layout(1)] * len(features), strict=True)
+        ),
         targets=tuple(
             Target(name, *moments(table.columns[name].values[rows]))
             if task == "regression" and standardize

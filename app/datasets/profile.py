@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 
 from app.datasets.inference import TypedColumn, is_date
 from app.errors import Fault
 
 DISTINCT_LIMIT = 1_000
-COUNTS_LIMIT = 100
+BINS = 20
+DUPLICATE_SHARE = 0.01
+"""Of all rows: fewer that are the same as another are no news."""
 ID_NAME = re.compile(
     r"(row|record|sample)?_?(id|index|idx|nr|no|number)|.+_id|uuid|guid|unnamed: ?0", re.IGNORECASE
 )
@@ -24,10 +27,11 @@ class SetAside(NamedTuple):
 def profile(columns: Sequence[TypedColumn]) -> tuple[list[dict[str, object]], list[Fault]]:
     """Per column {name, type, missing, used_by_default, reason, …}, and a warning per column set aside.
 
-    Numbers: min, max, mean, std (of the population), quantiles at 0, ¼, ½, ¾, 1 (linear), distinct (null
-    above 1,000), integer; null where there are no values or the figure is not finite.
-    Categories and booleans: distinct, categories (all, in code-point order), counts by category (of the 100
-    most frequent). Text: distinct.
+    Numbers: min, max, mean, std (of the population), quantiles at 0, ¼, ½, ¾, 1 (linear), histogram (20 bins
+    of one width from min to max), distinct (null above 1,000), integer; null where there are no values or the
+    figure is not finite. Categories and booleans: distinct, categories (all, in code-point order), counts by
+    category.
+    Text: distinct.
     """
     described, warnings = [], []
     asides = _set_aside(columns)
@@ -48,7 +52,17 @@ def profile(columns: Sequence[TypedColumn]) -> tuple[list[dict[str, object]], li
             if column.type == "text":
                 hint = f'To use it, upload with columns {{"{column.name}": {{"type": "category"}}}}.'
             warnings.append(Fault(f"columns.{column.name}", aside.code, message, hint))
+    if (duplicates := duplicate_rows(columns)) >= DUPLICATE_SHARE * len(columns[0].values):
+        message = f"{duplicates} rows are the same as an earlier one, in every column."
+        hint = "If they were recorded twice, remove them: else a row that is trained on may be tested on."
+        warnings.append(Fault("rows", "duplicate_rows", message, hint))
     return described, warnings
+
+
+def duplicate_rows(columns: Sequence[TypedColumn]) -> int:
+    """How many rows are, in every column, the same as one before them (by a hash of 64 bits)."""
+    frame = pl.DataFrame([column.series.alias(str(i)) for i, column in enumerate(columns)])
+    return frame.height - frame.hash_rows().n_unique()
 
 
 def _figures(column: TypedColumn) -> dict[str, object]:
@@ -58,18 +72,17 @@ def _figures(column: TypedColumn) -> dict[str, object]:
         return {"distinct": len(column.categories or ())}
     categories = column.categories or ()
     counts = np.bincount(column.present(), minlength=len(categories))
-    frequent = np.sort(np.argsort(-counts, kind="stable")[:COUNTS_LIMIT])
     return {
         "distinct": int((counts > 0).sum()),
         "categories": list(categories),
-        "counts": {categories[i]: int(counts[i]) for i in frequent},
+        "counts": dict(zip(categories, counts.tolist(), strict=True)),
     }
 
 
 def _number_figures(values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> dict[str, object]:
     if not len(values):
         nothing = dict.fromkeys(("min", "max", "mean", "std"))
-        return nothing | {"quantiles": [None] * 5, "distinct": 0, "integer": False}
+        return nothing | {"quantiles": [None] * 5, "histogram": None, "distinct": 0, "integer": False}
     with np.errstate(over="ignore", invalid="ignore"):
         quantiles = np.quantile(values, (0, 0.25, 0.5, 0.75, 1)).tolist()
         distinct = len(np.unique(values))
@@ -79,9 +92,18 @@ def _number_figures(values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> d
             "mean": _finite(values.mean()),
             "std": _finite(values.std()),
             "quantiles": [_finite(quantile) for quantile in quantiles],
+            "histogram": _histogram(values),
             "distinct": distinct if distinct <= DISTINCT_LIMIT else None,
             "integer": _is_integer(values),
         }
+
+
+def _histogram(values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> list[int] | None:
+    low, high = float(values.min()), float(values.max())
+    if low == high or not np.isfinite(high - low):
+        return None
+    counts: list[int] = np.histogram(values, BINS, (low, high))[0].tolist()
+    return counts
 
 
 def _finite(figure: float) -> float | None:

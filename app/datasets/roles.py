@@ -102,14 +102,6 @@ def weights_fault(columns: Columns, name: str | None, target: str | Sequence[str
     return None
 
 
-def input_width(columns: Columns, features: Sequence[str]) -> int:
-    """s_1: one input per number and boolean, one per category of the dataset."""
-    by_name = {column["name"]: column for column in columns}
-    return sum(
-        len(by_name[name]["categories"]) if by_name[name]["type"] == "category" else 1 for name in features
-    )
-
-
 def bytes_per_row(columns: Columns, names: Iterable[str]) -> int:
     """What a row of these columns takes in a table: see `table.Column`."""
     taken = set(names)

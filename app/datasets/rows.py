@@ -12,6 +12,7 @@ from app.datasets.table import MISSING_WORDS
 from app.errors import Fault, Invalid
 
 FAULT_LIMIT = 20
+_UNKNOWN = "No training row has this category: it was encoded as unknown."
 
 KINDS = {
     bool: "a boolean",
@@ -100,6 +101,11 @@ def _slot(feature: Feature, start: int) -> Encode:
             return _category(feature, start)
 
 
+def _mark(feature: Feature, start: int) -> int | None:
+    """The input that is 1 where the value is missing, if there is one."""
+    return start + feature.width - 1 if feature.indicator == "active" else None
+
+
 def _wrong_kind(wanted: str, value: object) -> _Refusal:
     return _Refusal(
         "wrong_type", f"Expected {wanted} or null, got {KINDS.get(type(value), 'something else')}."
@@ -108,11 +114,13 @@ def _wrong_kind(wanted: str, value: object) -> _Refusal:
 
 def _number(feature: NumberFeature, start: int) -> Encode:
     offset, scale = feature.offset, feature.scale
-    imputed = (feature.mean - offset) / scale
+    imputed, mark = (feature.mean - offset) / scale, _mark(feature, start)
 
     def encode(value: object, inputs: list[float]) -> _Refusal | None:
         if value is None:
             inputs[start] = imputed
+            if mark is not None:
+                inputs[mark] = 1.0
             return None
         if type(value) is not float and type(value) is not int:
             return _wrong_kind("a number", value)
@@ -126,9 +134,13 @@ def _number(feature: NumberFeature, start: int) -> Encode:
 
 
 def _boolean(feature: BooleanFeature, start: int) -> Encode:
+    mark = _mark(feature, start)
+
     def encode(value: object, inputs: list[float]) -> _Refusal | None:
         if value is not None and type(value) is not bool:
             return _wrong_kind("a boolean", value)
+        if value is None and mark is not None:
+            inputs[mark] = 1.0
         inputs[start] = float(feature.most_frequent if value is None else value)
         return None
 
@@ -136,15 +148,26 @@ def _boolean(feature: BooleanFeature, start: int) -> Encode:
 
 
 def _category(feature: CategoryFeature, start: int) -> Encode:
-    slots = {category: start + i for i, category in enumerate(feature.categories) if feature.known[i]}
-    imputed = slots.get(feature.categories[feature.most_frequent]) if feature.categories else None
+    slots = {category: start + place for category, place in feature.places.items()}
+    missing, unknown = feature.place_of_missing, feature.place_of_unknown
+    mark = _mark(feature, start)
 
     def encode(value: object, inputs: list[float]) -> str | _Refusal | None:
         slot = slots.get(value) if type(value) is str else None
         if slot is None:
-            found = _look_up(value, slots, imputed)
-            if not isinstance(found, int):
+            found = _look_up(value, slots)
+            if isinstance(found, _Refusal):
                 return found
+            if isinstance(found, str):
+                if unknown is not None:
+                    inputs[start + unknown] = 1.0
+                return found
+            if found is None:
+                if mark is not None:
+                    inputs[mark] = 1.0
+                if missing is not None:
+                    inputs[start + missing] = 1.0
+                return None
             slot = found
         inputs[slot] = 1.0
         return None
@@ -152,20 +175,20 @@ def _category(feature: CategoryFeature, start: int) -> Encode:
     return encode
 
 
-def _look_up(value: object, slots: dict[str, int], imputed: int | None) -> int | str | _Refusal | None:
-    """The slot of a value that is not spelled exactly as a category is."""
+def _look_up(value: object, slots: dict[str, int]) -> int | str | _Refusal | None:
+    """The slot of a value that is not spelled exactly as a category is; None of a missing one."""
     if value is None:
-        return imputed
+        return None
     if type(value) not in (str, int, float, bool):
         return _wrong_kind("a string", value)
     for spelling in _spellings(value):
         if spelling in slots:
             return slots[spelling]
         if type(value) is str and spelling.lower() in MISSING_WORDS:
-            return imputed
+            return None
     if type(value) is bool:
         return _wrong_kind("a string", value)
-    return "No training row has this category: it was encoded as unknown."
+    return _UNKNOWN
 
 
 def _spellings(value: object) -> tuple[str, ...]:

@@ -73,6 +73,12 @@ class ColumnAnswer(Answer):
         description="Numbers: the quantiles at 0, ¼, ½, ¾ and 1, linear between values.",
         examples=[[32.1, 39.2, 44.4, 48.5, 59.6]],
     )
+    histogram: list[int] | None = Field(
+        None,
+        description="Numbers: rows in each of 20 bins of one width, from min to max; null where all are the "
+        "same.",
+        examples=[[1, 4, 13, 27, 31, 38, 29, 21, 19, 24, 33, 29, 27, 22, 12, 8, 2, 1, 0, 1]],
+    )
     integer: bool | None = Field(None, description="Numbers: whether all are whole.", examples=[False])
     categories: list[str] | None = Field(
         None,
@@ -81,7 +87,7 @@ class ColumnAnswer(Answer):
     )
     counts: dict[str, int] | None = Field(
         None,
-        description="Categories and booleans: rows by value, of the 100 most frequent.",
+        description="Categories and booleans: rows by value.",
         examples=[{"Biscoe": 168, "Dream": 124, "Torgersen": 52}],
     )
 

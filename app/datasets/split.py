@@ -60,6 +60,33 @@ def split(
     )
 
 
+def fold(
+    strata: NDArray[np.integer] | None,
+    candidates: NDArray[np.integer],
+    validation_fraction: float,
+    index: int,
+    count: int,
+    seed: int,
+) -> Split:
+    """The split whose test rows are fold `index` of `count`; all folds of one seed are the whole together.
+
+    As in `split`, of which each class is dealt over the folds in turn: neither the folds' sizes nor a class's
+    rows in them differ by more than one. Validation rows are a share of all rows, taken from the other folds.
+    """
+    candidates = candidates.astype(np.int64)
+    classes = np.zeros(len(candidates), dtype=np.int64) if strata is None else strata
+    shuffled = stream(seed, Purpose.SPLIT).permutation(len(candidates))
+    dealt = shuffled[np.argsort(classes[shuffled], kind="stable")]
+    is_test = np.zeros(len(candidates), dtype=bool)
+    is_test[dealt[index::count]] = True
+    rest = np.flatnonzero(~is_test)
+    share = validation_fraction * len(candidates) / max(1, len(rest))
+    train, validation, _ = split(
+        None if strata is None else strata[rest], candidates[rest], min(1.0, share), 0.0, seed
+    )
+    return Split(train, validation, np.sort(candidates[is_test]))
+
+
 def _shares(sizes: Rows, total: int, capacity: Rows) -> Rows:
     """`total` parted over classes like `sizes`, at most `capacity` of each, largest remainders first."""
     quotas = sizes * (total / max(1, sizes.sum()))

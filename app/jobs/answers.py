@@ -45,6 +45,9 @@ class ResolvedTraining(Training):
     batch_size: Literal["full"] | int = Field(
         description="Examples per step; full: all of them.", examples=[32]
     )
+    weight_decay: float = Field(
+        description="lambda of (6): not divided by m, weights only.", examples=[0.0001]
+    )
     stratify: bool = Field(description="Whether each class was split in proportion.", examples=[True])
     class_weight: dict[str, float] | None = Field(
         description="What a row of each class counts in costs and gradients; null: 1.",
@@ -274,15 +277,6 @@ class EventAnswer(Answer):
         "job.paused: model_id. The job's end: model_id and error.",
         examples=[{"epoch": 37, "step": 0}],
     )
-
-
-class SplitAnswer(Answer):
-    """Row numbers, from 0, of each part of the split."""
-
-    object: Literal["split"] = Field("split", description="What this is.", examples=["split"])
-    train: list[int] = Field(description="The rows that are trained on.", examples=[[0, 2, 3]])
-    validation: list[int] = Field(description="The rows that steer early stopping.", examples=[[4]])
-    test: list[int] = Field(description="The rows that are held out.", examples=[[1]])
 
 
 EVENT_STREAM = {

@@ -20,6 +20,9 @@ PAPER: dict[str, Any] = {
     "early_stopping": None,
     "standardize": False,
     "dtype": "float64",
+    "weight_decay": 0.0,
+    "missing_indicators": False,
+    "min_frequency": 1,
 }
 
 
@@ -56,10 +59,16 @@ def with_preset(training: Training) -> Training:
 
 
 def resolve_options(
-    training: Training, spec: ArchitectureSpec, task: str, targets: list[str], survey: Survey
+    training: Training,
+    spec: ArchitectureSpec,
+    task: str,
+    targets: list[str],
+    survey: Survey,
+    *,
+    automatic: bool = False,
 ) -> tuple[dict[str, Any], int, list[Fault]]:
     """The options with nothing left to choose but threads and leaves, the number of training rows, and every
-    fault. A weights column must be a number column.
+    fault. A weights column must be a number column. ``automatic``: the architecture was "auto", too.
     """
     faults: list[Fault] = []
     stratify = task == "classification" if training.stratify == "auto" else training.stratify
@@ -69,20 +78,36 @@ def resolve_options(
         hint = "Use training.sample_weight_column."
         faults.append(Fault("training.class_weight", "not_allowed", message, hint))
         options["class_weight"] = None
+    if training.fold is not None:
+        _check_fold(training, faults)
+        options["test_fraction"] = 1 / training.fold.of
     rows = survey(task, targets, options)
-    if rows.train < 1 or training.validation_fraction + training.test_fraction >= 1:
+    if rows.train < 1 or training.validation_fraction + options["test_fraction"] >= 1:
         message = "No row with a target is left for training."
         faults.append(Fault("training.validation_fraction", "out_of_range", message, "Lower the fractions."))
     else:
         faults += rows.faults
     options["class_weight"] = rows.class_weight
     options["cost"] = _cost(training, task, faults)
-    options["batch_size"] = _batch_size(training, rows.train, faults)
+    options["batch_size"] = _batch_size(training, rows.train, faults, automatic)
+    if training.weight_decay == "auto":
+        options["weight_decay"] = WEIGHT_DECAY if automatic else 0.0
     options["early_stopping"] = _early_stopping(training, rows.validation, faults)
     _check_schedule(training, faults)
     if isinstance(training.optimizer, LBFGS):
         _check_lbfgs(training, spec, faults)
     return options, rows.train, faults
+
+
+def _check_fold(training: Training, faults: list[Fault]) -> None:
+    fold = training.fold
+    assert fold is not None
+    if fold.index >= fold.of:
+        message = f"The {fold.of} folds are counted from 0."
+        faults.append(Fault("training.fold.index", "out_of_range", message, f"Use 0 to {fold.of - 1}."))
+    if "test_fraction" in training.model_fields_set and training.test_fraction not in (0.0, 1 / fold.of):
+        message = "A fold is what is held out for testing."
+        faults.append(Fault("training.test_fraction", "not_allowed", message, "Leave it out."))
 
 
 def _cost(training: Training, task: str, faults: list[Fault]) -> str:
@@ -95,18 +120,26 @@ def _cost(training: Training, task: str, faults: list[Fault]) -> str:
     return training.cost
 
 
+WEIGHT_DECAY = 0.001
+FEW_ROWS, SMALL_BATCH = 400, 16
+"""With the architecture "auto": docs/decisions/0021 has what they were chosen by."""
+
 _BATCHES: tuple[tuple[float, int], ...] = ((2_000, 32), (10_000, 64), (100_000, 128), (float("inf"), 256))
 """Most training rows, and the minibatch that "auto" takes for them."""
 
 
-def _batch_size(training: Training, trained: int, faults: list[Fault]) -> int | str:
+def _batch_size(training: Training, trained: int, faults: list[Fault], automatic: bool) -> int | str:
     size: int | str = training.batch_size
     if isinstance(training.optimizer, LBFGS):
         if size not in ("auto", "full"):
             message = "lbfgs takes all training rows at once."
             faults.append(Fault("training.batch_size", "not_allowed", message, 'Use "full", or adam.'))
         return "full"
-    return next(each for most, each in _BATCHES if trained <= most) if size == "auto" else size
+    if size != "auto":
+        return size
+    if automatic and trained <= FEW_ROWS:
+        return SMALL_BATCH
+    return next(each for most, each in _BATCHES if trained <= most)
 
 
 def _early_stopping(training: Training, validated: int, faults: list[Fault]) -> dict[str, Any] | None:

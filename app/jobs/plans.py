@@ -49,12 +49,18 @@ class MemoryAnswer(Answer):
 
 
 class EstimatedSeconds(Answer):
-    """Roughly, on a core like the API's own: within a factor of two or three."""
+    """As long as the project's last jobs took for as much; before there are any, roughly, as reckoned for a
+    core like the API's own: within a factor of two or three."""
 
     epoch: float = Field(description="Of an epoch.", examples=[0.0017])
     total: float = Field(
         description="Of all epochs, should none be saved, and of no more than the time budget.",
         examples=[0.34],
+    )
+    measured_jobs: int = Field(
+        description="Jobs of this project whose epochs were taken as the measure: those of the same network "
+        "and minibatch, if there are any. 0: nothing but the reckoning.",
+        examples=[3],
     )
 
 
@@ -89,7 +95,7 @@ class PlanAnswer(Answer):
         description="How much there is to compute."
     )
     memory: Annotated[dict[str, int], Shape(MemoryAnswer)] = Field(description="Bytes, by what they are for.")
-    estimated_seconds: Annotated[dict[str, float], Shape(EstimatedSeconds)] = Field(
+    estimated_seconds: Annotated[dict[str, float | int], Shape(EstimatedSeconds)] = Field(
         description="How long it would train, roughly."
     )
     warnings: list[Warned] = Field(description="What was guessed or left out.")

@@ -6,17 +6,21 @@ from typing import Any
 
 from app.architectures.network import to_engine
 from app.architectures.schemas import ArchitectureSpec, HiddenLayer
-from app.datasets import roles
+from app.datasets import layout, roles
 from app.datasets.encoding import Task
 from app.engine import allowed, automatic_initialization, leaves_for
 from app.errors import Fault, Invalid
 from app.jobs import keeping, memory
 from app.jobs.memory import Load, Need
+from app.jobs.optimizers import LBFGS
 from app.jobs.options import Survey, reckoned, resolve_options, resolve_threads, with_preset
 from app.jobs.schemas import JobCreate, Training
 from app.settings import Settings
 
-AUTO_LAYERS = [HiddenLayer(units=32, activation="relu"), HiddenLayer(units=16, activation="relu")]
+FEW_INPUTS, MANY_INPUTS = 4, 100
+UNITS, MORE_UNITS = 100, 256
+DROPOUT = 0.2
+"""Of the architecture "auto": docs/decisions/0021 has what they were chosen by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +76,15 @@ def resolve(
     if task is None or features is None:
         raise _refused(faults)
     rows = row_count - max(_missing(columns, name) for name in targets)
-    spec = architecture or ArchitectureSpec(layers=AUTO_LAYERS)
-    options, trained, misfits = resolve_options(training, spec, task, targets, survey or reckoned(rows))
+    inputs = layout.input_width(columns, features, training.model_dump(include=set(layout.PLAIN)), row_count)
+    spec = architecture or automatic(inputs, training)
+    options, trained, misfits = resolve_options(
+        training, spec, task, targets, survey or reckoned(rows), automatic=architecture is None
+    )
     faults += misfits
     activation = _output(spec, task, options["cost"], training, faults)
     network = {
-        "inputs": roles.input_width(columns, features),
+        "inputs": inputs,
         "layers": [
             {**layer.model_dump(), "initialization": _start(layer.initialization, layer.activation)}
             for layer in spec.layers
@@ -109,6 +116,17 @@ def resolve(
         raise refusal
     told = [asdict(each) for each in warnings]
     return Resolved(task, targets, features, network, options, told, load, need)
+
+
+def automatic(inputs: int, training: Training) -> ArchitectureSpec:
+    """The architecture "auto": wide enough for a table of so many inputs, and kept from learning it by heart.
+
+    lbfgs takes no dropout, and the paper knows none.
+    """
+    units = UNITS if inputs < MANY_INPUTS else MORE_UNITS
+    plain = training.preset == "paper" or isinstance(training.optimizer, LBFGS)
+    dropout = 0.0 if plain or inputs < FEW_INPUTS else DROPOUT
+    return ArchitectureSpec(layers=[HiddenLayer(units=units, activation="relu", dropout=dropout)])
 
 
 def _refused(faults: list[Fault]) -> Invalid:

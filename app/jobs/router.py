@@ -20,13 +20,14 @@ from app.dependencies import (
     router,
 )
 from app.jobs import actions, planning, service, submission
-from app.jobs.answers import EpochAnswer, JobAnswer, SplitAnswer
+from app.jobs.answers import EpochAnswer, JobAnswer
 from app.jobs.plans import PlanAnswer
 from app.jobs.schemas import JobChange, JobCreate
 from app.jobs.states import Action
 from app.jobs.states import State as JobState
 from app.openapi import LABEL_FILTER, QUOTA_REACHED, creates, later, located, refused
 from app.schemas import Page
+from app.splits.schemas import SplitAnswer
 from app.storage.paging import page
 from app.storage.tables import Job
 

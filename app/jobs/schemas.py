@@ -11,6 +11,7 @@ from app.schemas import Labels, Matrix, Name, Numbers, Reference, Renamed, Reque
 
 Priority = Annotated[int, Field(ge=-100, le=100)]
 Fraction = Annotated[float, Field(ge=0, lt=1, examples=[0.15])]
+MOST_FOLDS = 20
 Weight = Annotated[float, Field(ge=0, le=1e12)]
 
 
@@ -32,13 +33,21 @@ class EarlyStopping(Request):
     )
 
 
+class Fold(Request):
+    """One of the parts of a cross-validation: its rows are the test rows."""
+
+    index: int = Field(ge=0, lt=MOST_FOLDS, description="Which one, from 0.", examples=[0])
+    of: int = Field(ge=2, le=MOST_FOLDS, description="How many there are.", examples=[5])
+
+
 class Training(Request):
     """How to train. What is left out, or "auto", is resolved when the job is made."""
 
     preset: Literal["paper"] | None = Field(
         None,
         description="paper: squared_error, gradient_descent, full batch, no split, no early stopping, no "
-        "standardizing, float64. Fields beside it win.",
+        "standardizing, float64, one input for each number. "
+        "Fields beside it win.",
         examples=["paper"],
     )
     cost: Literal["auto", "squared_error", "cross_entropy", "absolute_error", "huber"] = Field(
@@ -54,7 +63,8 @@ class Training(Request):
     batch_size: word_or(Literal["auto", "full"], Annotated[int, Field(ge=1, le=2**31)]) = Field(  # type: ignore[valid-type]
         "auto",
         description="Examples per step; a smaller last minibatch is used, not dropped. full: all of them. "
-        "auto: 32 to 256, by the number of training rows; full for lbfgs, which takes no other.",
+        "auto: 32 to 256, by the number of training rows, and with the architecture auto 16 of up to 400; "
+        "full for lbfgs, which takes no other.",
         examples=[32],
     )
     epochs: int = Field(
@@ -66,8 +76,11 @@ class Training(Request):
         description="Most seconds of training, as the epochs' seconds count them; null: no limit.",
         examples=[60.0],
     )
-    weight_decay: float = Field(
-        0.0, ge=0, description="lambda of (6): not divided by m, weights only.", examples=[0.0001]
+    weight_decay: word_or(Literal["auto"], Annotated[float, Field(ge=0)]) = Field(  # type: ignore[valid-type]
+        "auto",
+        description="lambda of (6): not divided by m, weights only. auto: 0.001 with the architecture auto, "
+        "and 0 with any other.",
+        examples=[0.0001],
     )
     gradient_clip_norm: float | None = Field(
         None,
@@ -78,6 +91,23 @@ class Training(Request):
     )
     validation_fraction: Fraction = Field(0.15, description="Share of rows that steer early stopping.")
     test_fraction: Fraction = Field(0.15, description="Share of rows held out until the end.")
+    split_id: Reference | None = Field(
+        None,
+        description="A stored split of this dataset and target, instead of the fractions, stratify and "
+        "split_seed: jobs that share it compare fairly, whatever their seed.",
+        examples=["split_0n5c1k4v8d2s6m9q3x7z1b5f"],
+    )
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
+        None,
+        description="Decides which rows are in which part; null: the seed does, as it decides the rest.",
+        examples=[42],
+    )
+    fold: Fold | None = Field(
+        None,
+        description="Hold out this one of so many parts of the dataset, in place of a test_fraction. "
+        "POST /v1/cross-validations makes a job for each.",
+        examples=[{"index": 0, "of": 5}],
+    )
     stratify: word_or(Literal["auto"], bool) = Field(  # type: ignore[valid-type]
         "auto", description="Split each class in proportion; auto: for classification.", examples=[True]
     )
@@ -91,6 +121,20 @@ class Training(Request):
         description="Scale number features, and a regression target, to mean 0 and deviation 1 on the "
         "training rows. Costs are then in scaled units, metrics and predictions in raw ones.",
         examples=[True],
+    )
+    missing_indicators: bool = Field(
+        True,
+        description="One more input for each feature of which min_frequency values are missing: 1 where "
+        "it is missing, else 0. It is imputed either way: by the mean, or the most frequent value.",
+        examples=[True],
+    )
+    min_frequency: int = Field(
+        10,
+        ge=1,
+        le=2**31,
+        description="Rows of the dataset that an input of its own takes, or one row in 50 if that is fewer. "
+        "Categories with fewer rows share an input, which also stands for those that are met later.",
+        examples=[10],
     )
     class_weight: word_or(Literal["balanced"], dict[str, Weight]) | None = Field(  # type: ignore[valid-type]
         None,
@@ -196,8 +240,8 @@ class JobCreate(Request):
     )
     architecture: word_or(Literal["auto"], ArchitectureSpec) = Field(  # type: ignore[valid-type]
         "auto",
-        description="The network's layers; auto: two hidden layers of 32 and 16 relu units, or those of the "
-        "initial model.",
+        description="The network's layers; auto: a hidden layer of relu units, 100 or, from 100 inputs "
+        "on, 256, with a dropout of 0.2 from 4 inputs on; or the layers of the initial model.",
         examples=[{"layers": [{"units": 16, "activation": "tanh"}]}],
     )
     architecture_id: Reference | None = Field(

@@ -11,6 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.storage.batch_tables import Batch as Batch
 from app.storage.columns import BYTEWISE
+from app.storage.comparing_tables import CrossValidation as CrossValidation
+from app.storage.comparing_tables import Split as Split
 from app.storage.declaring import (
     OfJob,
     Owned,

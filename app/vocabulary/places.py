@@ -11,7 +11,8 @@ _WITHIN = {
     "initial_parameters[].": "W b",
     "training.": (
         "batch_size class_weight cost dtype early_stopping epochs gradient_clip_norm keep_epochs "
-        "learning_rate_schedule optimizer preset sample_weight_column seed shuffle standardize stratify "
+        "learning_rate_schedule min_frequency missing_indicators optimizer preset sample_weight_column seed "
+        "shuffle standardize stratify "
         "test_fraction threads time_budget_seconds validation_fraction"
     ),
     "training.early_stopping.": "min_delta monitor restore_best_weights start_from_epoch",
@@ -28,7 +29,7 @@ PLACES = {name.lower(): f"{place}{name}" for place, names in _WITHIN.items() for
 
 ABSENT = by_word(
     {
-        "A job has one split; submit jobs with other seeds for others.": (
+        "POST /v1/cross-validations makes a job for each fold; training.fold is one of them.": (
             "cross_validation cv folds n_folds n_splits nfolds"
         ),
         "Every layer has its b, which starts at 0.": "bias bias_initializer fit_intercept use_bias",

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from app import __version__
 from app.datasets import content
 from app.datasets.encoding import Encoding, fit
+from app.datasets.layout import PLAIN, layouts
 from app.datasets.split import Split
 from app.engine import Data, Parameters, Plan, Snapshot, fingerprint
 from app.errors import LeaseLost
@@ -156,6 +157,7 @@ class Materials:
                 job.target,
                 job.task,
                 [training[name] for name in decisive],
+                [training.get(name) for name in (*PLAIN, "split_seed", "fold")],
             ]
         )
         if key in self._arrays:
@@ -174,7 +176,8 @@ class Materials:
         )
         split = content.split_of(table, job.target, job.task, job.training)
         with self._database.reading() as session:
-            described = session.get_one(Dataset, job.dataset_id).columns
+            dataset = session.get_one(Dataset, job.dataset_id)
+            described, row_count = dataset.columns, dataset.row_count
         others = [each["name"] for each in described]
         target = job.target[0] if len(job.target) == 1 else job.target
         encoding = fit(
@@ -185,6 +188,7 @@ class Materials:
             split.train,
             job.training["standardize"],
             others,
+            layouts(described, job.features, job.training, row_count),
         )
         dtype = np.dtype(job.training["dtype"])
 

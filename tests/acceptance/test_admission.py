@@ -60,9 +60,9 @@ def test_a_plan_is_what_the_job_becomes_and_creates_nothing(narrow_server: Serve
     assert plan["memory"]["total"] == job["memory_bytes"] <= plan["memory"]["allowed"] == ALLOWED
     split = client.get(f"/v1/jobs/{job['id']}/split").json()
     assert plan["rows"] == {name: len(split[name]) for name in ("train", "validation", "test")}
-    assert plan["parameters"] == 1 * 32 + 32 + 32 * 16 + 16 + 16 + 1
-    trained = plan["rows"]["train"] * (3 * 609 - 32)
-    assert plan["multiply_adds"]["epoch"] == trained + plan["rows"]["validation"] * 609
+    assert plan["parameters"] == 1 * 100 + 100 + 100 + 1
+    trained = plan["rows"]["train"] * (3 * 301 - 100)
+    assert plan["multiply_adds"]["epoch"] == trained + plan["rows"]["validation"] * 301
     assert plan["multiply_adds"]["total"] == 7 * plan["multiply_adds"]["epoch"]
     seconds = plan["estimated_seconds"]
     assert 0 < seconds["epoch"] < 1

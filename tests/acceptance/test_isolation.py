@@ -17,7 +17,7 @@ from app.storage.tables import IdempotencyKey
 from tests.support.attempts import Attempts, Own, clean_up, same, slots
 from tests.support.portable import model_file
 from tests.support.server import Server, until
-from tests.support.training import XOR, Json, made, train, upload
+from tests.support.training import XOR, Json, finished, made, train, upload
 from tests.support.walled import walled_classes
 from tests.support.wire import Raw, Wire
 
@@ -26,6 +26,7 @@ SEED = int(os.environ.get("CHAINRULE_TEST_SEED", "0")) or Random().randrange(1, 
 CANARY = "canary-of-the-others"
 ONE_EPOCH = {"epochs": 1, "validation_fraction": 0.0, "test_fraction": 0.0, "early_stopping": None}
 HOOK = {"url": "https://hooks.example.com/chainrule", "types": ["job.failed"]}
+ONE_PASS = {"epochs": 1, "validation_fraction": 0.0, "early_stopping": None}
 THEIRS, MINE = "a project of others", "an intruder"
 CREATES: dict[str, Json] = {
     "POST /v1/datasets": {"rows": [{"x": 1}, {"x": 2}]},
@@ -51,9 +52,16 @@ class Side:
         alias = f"champion-of-{project.replace(' ', '-')}"
         made(self.client.put(f"/v1/aliases/{alias}", json={"model_id": job["model_id"]}), 201)
         evaluations = f"models/{job['model_id']}/evaluations"
+        split = self._make("splits", {"dataset_id": dataset, "target": "y", **notes})
+        twice = {"dataset_id": dataset, "target": "y", "training": ONE_PASS, "folds": 2, **notes}
+        folds = made(self.client.post("/v1/cross-validations", json=twice), 202)
+        for each in folds["folds"]:
+            finished(self.client, each["job_id"])
         self.ids = {
             "evl": self._make(evaluations, {"split": "train", **notes}),
             "ds": dataset,
+            "split": split,
+            "cv": folds["id"],
             "arch": architecture,
             "job": job["id"],
             "mdl": job["model_id"],
@@ -131,6 +139,10 @@ def attempts(server: Server, theirs: Side, mine: Side, foreign: dict[str, list[s
         **CREATES,
         "PATCH /v1/datasets/{dataset_id}": {"name": "mine"},
         "PATCH /v1/architectures/{architecture_id}": {"name": "mine"},
+        "POST /v1/splits": {"dataset_id": mine.ids["ds"], "target": "y"},
+        "PATCH /v1/splits/{split_id}": {"name": "mine"},
+        "POST /v1/cross-validations": {**job_body(mine), "training": ONE_PASS, "folds": 2},
+        "PATCH /v1/cross-validations/{cross_validation_id}": {"name": "mine"},
         "POST /v1/jobs": job_body(mine),
         "POST /v1/jobs/plan": job_body(mine),
         "PATCH /v1/jobs/{job_id}": {"name": "mine"},
@@ -147,9 +159,12 @@ def attempts(server: Server, theirs: Side, mine: Side, foreign: dict[str, list[s
         "POST /v1/keys": {"name": "mine", "role": "write"},
         "PATCH /v1/projects/{name}": {"max_running": 1},
     }
+    nothing = {**job_body(mine), "dataset_id": "ds_none"}
     in_vain = {
-        "POST /v1/jobs": {**job_body(mine), "dataset_id": "ds_none"},
         "POST /v1/batches": {"model_id": mine.ids["mdl"], "dataset_id": "ds_none"},
+        "POST /v1/jobs": nothing,
+        "POST /v1/splits": {"dataset_id": "ds_none", "target": "y"},
+        "POST /v1/cross-validations": {**nothing, "training": ONE_PASS},
     }
     copied = {**CREATES, "POST /v1/jobs": job_body(theirs)}
     own = Own(mine.ids, bodies, in_vain, copied)

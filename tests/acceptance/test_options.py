@@ -126,7 +126,8 @@ def test_a_schedule_sets_each_epochs_learning_rate(
         "epochs": 6,
         "early_stopping": None,
     }
-    job = train(client, dataset_id=line, target="y", training=options)
+    small = {"layers": [{"units": 3, "activation": "tanh"}]}  # which bears such steps
+    job = train(client, dataset_id=line, target="y", architecture=small, training=options)
     rates = [row["learning_rate"] for row in history(client, job["id"])]
     assert rates == pytest.approx(expected, rel=1e-12)
 

@@ -2,8 +2,10 @@
 
 import pytest
 
-from examples import diabetes, digits, mnist
+from examples import auto, diabetes, digits, mnist
 from examples.comparison import OURS, Example, Outcome, run
+from examples.server import running_server
+from examples.tables import ten
 
 pytestmark = pytest.mark.slow
 
@@ -45,3 +47,13 @@ def test_diabetes() -> None:
     assert scores[0] >= 0.40
     assert sum(scores) / 10 >= 0.45
     assert min(scores) >= 0.35
+
+
+def test_nothing_but_a_target_is_as_good_as_the_defaults_of_scikit_learn() -> None:
+    with running_server() as client:
+        found = [auto.compare(client, data, range(5)) for data in ten()]
+    gaps = {each.title: each.mean("ours") - each.mean("same_rows") for each in found}
+    if len(gaps) < 10:
+        pytest.skip(f"only {len(gaps)} of the data sets can be had here")
+    assert sum(gap >= 0 for gap in gaps.values()) >= 8, gaps
+    assert min(gaps.values()) >= -0.02, gaps

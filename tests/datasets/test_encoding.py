@@ -9,6 +9,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from app.datasets.encoding import Encoding, class_codes, fit
 from app.datasets.features import CategoryFeature, moments
+from app.datasets.layout import Layout, layouts
 from app.datasets.table import BOOLEAN_CATEGORIES, Column, Table
 from app.errors import Invalid
 
@@ -195,3 +196,102 @@ def test_widths_add_up() -> None:
     assert isinstance(encoding.features[1], CategoryFeature)
     wider = replace(encoding, features=encoding.features * 2)
     assert wider.input_width == 10
+
+
+MARKED = [Layout(2, indicator=True), Layout(4, indicator=True), Layout(2, indicator=True)]
+
+
+def both_ways(encoding: Encoding, data: Table, rows: list[int]) -> list[list[float]]:
+    """The inputs of these rows, which are the same as columns and as named rows of JSON."""
+    x = encoding.encode_inputs(data, np.array(rows))
+    named = [{f.name: _plain(data.columns[f.name], row) for f in encoding.features} for row in rows]
+    np.testing.assert_array_equal(encoding.encode_rows(named)[0], x)
+    restored = Encoding.from_json(json.loads(json.dumps(encoding.to_json())))
+    assert restored == encoding
+    np.testing.assert_array_equal(restored.encode_inputs(data, np.array(rows)), x)
+    inputs: list[list[float]] = x.tolist()
+    return inputs
+
+
+def _plain(column: Column, row: int) -> object:
+    value = column.values[row]
+    if column.categories is None:
+        return None if np.isnan(value) else float(value)
+    if value < 0:
+        return None
+    return bool(value) if column.type == "boolean" else column.categories[value]
+
+
+def test_what_is_missing_is_imputed_and_marked() -> None:
+    encoding = fit(table(), FEATURES, "y", "regression", TRAINING, False, layouts=MARKED)
+    assert both_ways(encoding, table(), [0, 2]) == [
+        [1.0, 0, 1, 0, 0, 0, 1, 0],
+        [7 / 3, 1, 0, 1, 0, 1, 1, 1],
+    ]
+
+
+def test_a_mark_that_no_training_row_had_is_never_set() -> None:
+    """Its weights are untrained: they must not speak when a first value is missing."""
+    encoding = fit(table(), FEATURES, "y", "regression", np.array([0, 1, 3]), False, layouts=MARKED)
+    assert [feature.indicator for feature in encoding.features] == ["silent"] * 3
+    assert both_ways(encoding, table(), [2]) == [[7 / 3, 0, 0, 1, 0, 0, 1, 0]]
+
+
+def letters(codes: list[int]) -> Table:
+    return Table(len(codes), {"k": Column("k", "category", np.array(codes, np.int32), tuple("abcde"))})
+
+
+def test_rare_categories_share_an_input_with_those_never_met() -> None:
+    data = letters([0, 0, 2, 2, 1, 3, 4, -1])
+    rare = [Layout(4, rare=frozenset("bd"))]
+    training = np.array([0, 1, 2, 4, 7])  # a, a, c, b and a missing one; d and e are in other rows only
+    encoding = fit(data, ["k"], "k", "classification", training, True, layouts=rare)
+    assert both_ways(encoding, data, [0, 2, 4, 5, 6, 7]) == [
+        [1, 0, 0, 0],
+        [0, 1, 0, 0],
+        [0, 0, 0, 1],
+        [0, 0, 0, 1],
+        [0, 0, 0, 1],
+        [1, 0, 0, 0],
+    ]
+    (x, warnings) = encoding.encode_rows([{"k": "z"}, {"k": "b"}])
+    assert x.tolist() == [[0, 0, 0, 1]] * 2
+    assert [(each.row, each.code) for each in warnings] == [(0, "unknown_category")]
+
+
+def test_without_a_rare_training_row_what_is_unknown_is_all_zeros() -> None:
+    data = letters([0, 0, 2, 2, 1, 3])
+    rare = [Layout(4, rare=frozenset("bd"))]
+    encoding = fit(data, ["k"], "k", "classification", np.arange(4), True, layouts=rare)
+    assert both_ways(encoding, data, [0, 4, 5]) == [[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_an_encoding_of_the_first_version_is_read() -> None:
+    document = json.loads(json.dumps(fitted().to_json()))
+    del document["version"]
+    for feature in document["features"]:
+        del feature["indicator"]
+        feature.pop("rare", None)
+    assert Encoding.from_json(document) == fitted()
+    with pytest.raises(ValueError, match="version 3"):
+        Encoding.from_json(document | {"version": 3})
+
+
+def test_layouts_follow_from_the_description() -> None:
+    counts = {"a": 9, "b": 2, "c": 1}
+    columns = [
+        {"name": "x", "type": "number", "missing": 0},
+        {"name": "gap", "type": "number", "missing": 3},
+        {"name": "k", "type": "category", "missing": 1, "categories": list(counts), "counts": counts},
+    ]
+    names = ["x", "gap", "k"]
+    assert layouts(columns, names, {}, 1000) == [Layout(1), Layout(1), Layout(3)]
+    options = {"missing_indicators": True, "min_frequency": 3}
+    both = frozenset("bc")
+    assert layouts(columns, names, options, 1000) == [Layout(1), Layout(2, True), Layout(2, False, both)]
+    assert layouts(columns, names, options, 12) == [
+        Layout(1),
+        Layout(2, True),
+        Layout(4, True),
+    ]  # a small table
+    assert layouts(columns, ["k"], {"min_frequency": 2}, 1000) == [Layout(3)]  # one rare: nothing to pool

@@ -43,6 +43,7 @@ def test_the_figures_of_a_number(read: Read) -> None:
         "mean": np.mean(cells),
         "std": np.std(cells),
         "quantiles": [1.0, 1.0, 2.25, 3.5, 8.0],
+        "histogram": np.histogram(cells, 20)[0].tolist(),
         "distinct": 4,
         "integer": False,
     }
@@ -61,13 +62,12 @@ def test_distinct_numbers_are_counted_up_to_a_thousand(read: Read) -> None:
     assert columns["y"]["distinct"] == 1_000
 
 
-def test_only_the_hundred_most_frequent_categories_are_counted(read: Read) -> None:
+def test_every_category_is_counted(read: Read) -> None:
     words = [f"c{i:03}" for i in range(150)]
     content = "x\n" + "".join(f"{word}\n" * (10 + i % 2) for i, word in enumerate(words))
     column = read(content).columns["x"]
     assert column["categories"] == words
-    assert len(column["counts"]) == 100
-    assert set(words[1::2]) < set(column["counts"])
+    assert column["counts"] == {word: 10 + i % 2 for i, word in enumerate(words)}
     assert list(column["counts"]) == sorted(column["counts"])
 
 
@@ -109,3 +109,12 @@ def test_the_one_number_to_learn_from_may_count(read: Read) -> None:
 def test_distinct_measurements_are_no_identifier(read: Read) -> None:
     content = "mass,width,y\n" + "".join(f"{i * i + 1},{i * 0.3},{i % 2}\n" for i in range(30))
     assert read(content).found["warnings"] == []
+
+
+def test_rows_that_are_there_twice_are_told(read: Read) -> None:
+    rows = [f"{i},{i % 3}" for i in range(98)]
+    once = read("\n".join(["x,y", *rows, "98,0", "98,0"]) + "\n")
+    (warning,) = [each for each in once.found["warnings"] if each["code"] == "duplicate_rows"]
+    assert warning["message"].startswith("1 rows")
+    few = read("\n".join(["x,y", *rows, "98,0", "98,0", *(f"{i},1" for i in range(200, 300))]) + "\n")
+    assert "duplicate_rows" not in {each["code"] for each in few.found["warnings"]}

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from app.datasets.encoding import fit
-from app.datasets.roles import input_width, output_width, resolve_features, resolve_task
+from app.datasets.layout import input_width
+from app.datasets.roles import output_width, resolve_features, resolve_task
 from app.errors import Invalid
 
 Read = Callable[..., Any]
@@ -106,7 +107,7 @@ def test_widths_are_known_before_the_split(upload: Any, target: str, task: Any) 
     columns = upload.found["columns"]
     features = resolve_features(columns, None, target)
     encoding = fit(upload.table, features, target, task, np.arange(2), True)
-    assert input_width(columns, features) == encoding.input_width
+    assert input_width(columns, features, {}, 60) == encoding.input_width
     assert output_width(columns, target, task) == encoding.output_width
     assert encoding.encode_inputs(upload.table, np.arange(60)).shape == (60, encoding.input_width)
     assert encoding.encode_targets(upload.table, np.arange(60)).shape == (60, encoding.output_width)

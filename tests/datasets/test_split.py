@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.datasets.split import split
+from app.datasets.split import fold, split
 
 fractions = st.sampled_from([0.0, 0.1, 0.15, 0.25, 0.4, 0.5])
 
@@ -72,3 +72,32 @@ def test_every_row_is_as_likely_to_be_tested() -> None:
 @pytest.mark.parametrize("strata", [None, np.array([], dtype=np.int64)])
 def test_nothing_is_split_into_nothing(strata: NDArray[np.int64] | None) -> None:
     assert [len(part) for part in split(strata, np.array([], dtype=np.int64), 0.2, 0.2, 0)] == [0, 0, 0]
+
+
+@settings(deadline=None)
+@given(
+    strata=st.lists(st.integers(0, 3), min_size=4, max_size=120),
+    count=st.integers(2, 6),
+    v=st.sampled_from([0.0, 0.1, 0.25]),
+    seed=st.integers(0, 2**63 - 1),
+)
+def test_each_row_is_held_out_by_one_fold(strata: list[int], count: int, v: float, seed: int) -> None:
+    classes, candidates = np.array(strata), np.arange(len(strata)) * 2 + 5
+    folds = [fold(classes, candidates, v, index, count, seed) for index in range(count)]
+    assert sorted(np.concatenate([each.test for each in folds]).tolist()) == candidates.tolist()
+    for each in folds:
+        assert sorted(np.concatenate(each).tolist()) == candidates.tolist()
+        assert abs(len(each.test) - len(strata) / count) < 1
+        in_test = np.bincount(classes[(each.test - 5) // 2], minlength=4)
+        assert (abs(in_test - np.bincount(classes, minlength=4) / count) < 1).all()
+        if len(each.train) > 20:
+            assert abs(len(each.validation) - round(len(strata) * v)) <= 1
+    again = [fold(classes, candidates, v, index, count, seed) for index in range(count)]
+    assert all(
+        (a == b).all() for one, two in zip(folds, again, strict=True) for a, b in zip(one, two, strict=True)
+    )
+
+
+def test_without_strata_the_folds_are_of_one_size() -> None:
+    sizes = [len(fold(None, np.arange(103), 0.1, index, 5, 3).test) for index in range(5)]
+    assert sorted(sizes) == [20, 20, 21, 21, 21]

@@ -21,7 +21,7 @@ from app.engine import ACTIVATIONS
 from app.exports import onnx_model, onnx_runtime, scripts, sql
 from app.exports.recipe import inputs_of
 from app.exports.vectors import Answers, Network, Vectors, differing, draw
-from tests.support.portable import CLASSES, NUMBERS, network_of
+from tests.support.portable import CLASSES, MARKED, NUMBERS, network_of
 
 NODE = str(Path(executable.ROOT_DIR) / "bin" / "node")
 HIDDEN = sorted({*ACTIVATIONS} - {"softmax"})
@@ -33,7 +33,7 @@ CASES = [
         (CLASSES, "sigmoid", "float64"),
         (NUMBERS, "identity", "float32"),
     )
-]
+] + [pytest.param(MARKED, "tanh", "softmax", "float32", id="marked")]
 
 
 def in_python(network: Network, vectors: Vectors) -> Answers:

@@ -9,7 +9,8 @@ from app.architectures.network import to_engine
 from app.architectures.schemas import ArchitectureSpec
 from app.engine import leaves_for
 from app.errors import Fault, Invalid
-from app.jobs.resolution import Resolved, resolve
+from app.jobs.options import with_preset
+from app.jobs.resolution import Resolved, automatic, resolve
 from app.jobs.schemas import JobCreate
 from app.settings import Settings
 
@@ -70,13 +71,23 @@ def test_the_target_decides(target: Any, task: str, cost: str, activation: str, 
 def test_the_features_are_all_that_are_used_by_default() -> None:
     found = resolved()
     assert found.features == ["c", "digit", "flag", "gaps"]
-    assert found.architecture["inputs"] == 3 + 1 + 1 + 1
+    assert found.architecture["inputs"] == 3 + 1 + 1 + 2  # of which one says whether the value is missing
     assert resolved(features=["set_aside"]).architecture["inputs"] == 1
 
 
-@pytest.mark.parametrize(("rows", "size"), [(100, 32), (2858, 32), (2859, 64), (20_000, 128), (200_000, 256)])
+@pytest.mark.parametrize(
+    ("rows", "size"), [(572, 16), (573, 32), (2858, 32), (2859, 64), (20_000, 128), (200_000, 256)]
+)
 def test_the_batch_grows_with_the_training_rows(rows: int, size: int) -> None:
     assert resolved(rows=rows).training["batch_size"] == size
+    layers = {"layers": [{"units": 3}]}
+    assert resolved(rows=rows, architecture=layers).training["batch_size"] == max(32, size)
+
+
+def test_weights_decay_only_with_the_automatic_network() -> None:
+    assert resolved().training["weight_decay"] == 0.001
+    assert resolved(training={"weight_decay": 0.0}).training["weight_decay"] == 0.0
+    assert resolved(architecture={"layers": [{"units": 3}]}).training["weight_decay"] == 0.0
 
 
 def test_nothing_is_left_to_choose() -> None:
@@ -84,10 +95,57 @@ def test_nothing_is_left_to_choose() -> None:
     assert "auto" not in [*found.training.values(), found.architecture["output"]["activation"]]
     assert found.training["optimizer"]["name"] == "adam"
     assert (found.training["threads"], found.training["leaves"]) == (1, 1)
-    layers = found.architecture["layers"]
-    assert [(layer["initialization"], layer["dropout"]) for layer in layers] == [("he_uniform", 0.0)] * 2
+    (layer,) = found.architecture["layers"]
+    assert (layer["activation"], layer["initialization"]) == ("relu", "he_uniform")
     assert found.architecture["output"]["initialization"] == "glorot_uniform"
-    assert [layer["units"] for layer in found.architecture["layers"]] == [32, 16]
+
+
+ROOMY = LIMITS.model_copy(update={"max_units": 300, "max_parameters": 100_000})
+
+
+@pytest.mark.parametrize(
+    ("inputs", "more", "units", "dropout"),
+    [
+        (3, {}, 100, 0.0),
+        (4, {}, 100, 0.2),
+        (99, {}, 100, 0.2),
+        (100, {}, 256, 0.2),
+        (99, {"optimizer": {"name": "lbfgs"}}, 100, 0.0),
+        (99, {"preset": "paper"}, 100, 0.0),
+    ],
+)
+def test_the_automatic_network_goes_by_its_inputs(
+    inputs: int, more: dict[str, Any], units: int, dropout: float
+) -> None:
+    names = [f"x{i}" for i in range(inputs)]
+    columns = [column(name, "number", distinct=50) for name in [*names, "y"]]
+    asked = {"dataset_id": "ds_a", "target": "y", "training": more}
+    job = TypeAdapter(JobCreate).validate_python(asked)
+    training = with_preset(job.training)
+    (layer,) = automatic(inputs, training).layers
+    assert (layer.units, layer.dropout) == (units, dropout)
+    if "preset" not in more:  # which wants its output's activation said
+        found = resolve(job, columns, 100, None, ROOMY)
+        assert [each["units"] for each in found.architecture["layers"]] == [units]
+
+
+def test_missing_values_and_rare_categories_have_inputs_of_their_own() -> None:
+    counts = {"p": 40, "q": 30, "r": 6, "s": 4}
+    columns = [
+        column("y", "number", distinct=50),
+        column("gaps", "number", distinct=50, missing=40),
+        column("k", "category", categories=list(counts), counts=counts),
+    ]
+
+    def inputs(**training: Any) -> int:
+        asked = {"dataset_id": "ds_a", "target": "y", "training": training}
+        job = TypeAdapter(JobCreate).validate_python(asked)
+        return int(resolve(job, columns, 1000, None, LIMITS).architecture["inputs"])
+
+    assert inputs() == 2 + 3
+    assert inputs(missing_indicators=False) == 1 + 3
+    assert inputs(min_frequency=1) == 2 + 4
+    assert inputs(min_frequency=50) == 2 + 3  # one row in fifty is enough
 
 
 def test_a_squared_error_of_classes_ends_in_sigmoids() -> None:

@@ -17,8 +17,8 @@ from tests.support.wire import Raw, Wire
 
 Json = dict[str, Any]
 
-ID = re.compile(r"^(ds|arch|job|mdl|evl|hook|bat|key|evt|proj|aud|wrk)_[0-9a-z]+$")
-MADE = re.compile(rb"\b(ds|arch|job|mdl|evl|hook|bat|evt)_[0-9a-z]{20,}")
+ID = re.compile(r"^(ds|arch|split|cv|job|mdl|evl|hook|bat|key|evt|proj|aud|wrk)_[0-9a-z]+$")
+MADE = re.compile(rb"\b(ds|arch|split|cv|job|mdl|evl|hook|bat|evt)_[0-9a-z]{20,}")
 MOMENT = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 SECRET = re.compile(rb"whsec_[0-9A-Za-z+/=]+")
 SEEN = re.compile(rb'"seen_seconds_ago":[-0-9.e]+')
@@ -27,6 +27,8 @@ BUSY = re.compile(rb'"busy":\d+,"state":"\w+","jobs":\[[^\]]*\]')
 PATHS = {
     "dataset_id": "ds",
     "architecture_id": "arch",
+    "split_id": "split",
+    "cross_validation_id": "cv",
     "job_id": "job",
     "model_id": "mdl",
     "evaluation_id": "evl",
@@ -50,7 +52,7 @@ QUERIES = {
 
 PLAIN = {
     *("limit", "order", "name", "status", "shared", "metadata", "columns", "action", "wait", "wait_for"),
-    *("after", "after_epoch", "max_points", "workers", "format"),
+    *("after", "after_epoch", "max_points", "workers", "format", "target"),
 }
 """What of the query holds no id."""
 
@@ -66,6 +68,7 @@ FIELDS = {
     "dataset_id": "ds",
     "architecture_id": "arch",
     "initial_model_id": "mdl",
+    "split_id": "split",
     "model_id": "mdl",
     "project": "project",
 }
@@ -76,8 +79,13 @@ PLAIN_FIELDS = {"id"}
 
 NAMED_LIKE_IDS = re.compile(r"(^|_)(id|ids|key|project|alias)$")
 
-RARE = {"POST /v1/datasets": 0.02, "POST /v1/models": 0.02, "GET /v1/models/{model_id}/export": 0.1}
-"""A child process reads what is uploaded: at the common weight these few would take most of the time."""
+RARE = {
+    "POST /v1/datasets": 0.02,
+    "POST /v1/models": 0.02,
+    "GET /v1/models/{model_id}/export": 0.1,
+    "POST /v1/cross-validations": 0.1,
+}
+"""What takes long, as a child process that reads an upload, or leaves several jobs."""
 
 HEX = "0123456789abcdef"
 STREAM = {"Accept": "text/event-stream"}

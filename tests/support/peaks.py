@@ -103,7 +103,8 @@ def make(directory: Path, shape: dict[str, Any]) -> Surroundings:
             "created_by": owner.key_id,
         }
         row |= {"created_at": now(), "labels": {}, "status": "ready", "sha256": "0" * 64, "size_bytes": 1}
-        row |= {"row_count": rows, "columns": [{"name": name} for name in columns], "warnings": []}
+        listed = [{"name": name, "type": "number", "missing": 0} for name in columns]
+        row |= {"row_count": rows, "columns": listed, "warnings": []}
         session.execute(sa.insert(Dataset).values({**row, "content": staged.sha256}))
     task = "classification" if classes else "regression"
     add_job(database, task=task, features=names, architecture=network, training=training)

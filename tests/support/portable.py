@@ -21,6 +21,27 @@ FEATURES: tuple[Feature, ...] = (
     NumberFeature("mass", 4000.0, 4200.0, 800.0),
 )
 CLASSES = Encoding("classification", FEATURES, (Target("species"),), ("Adelie", "Gentoo", "é"), ("year",))
+MARKED = Encoding(
+    "classification",
+    (
+        NumberFeature("length", 1.5, 1.0, 2.0, indicator="active"),
+        CategoryFeature(
+            "island",
+            3,
+            ("Biscoe", "Dream", "Skye", "Torgersen", "Ulva"),
+            (True, False, True, True, True),
+            indicator="active",
+            rare=(False, False, True, False, True),
+        ),
+        BooleanFeature("wild", 1, indicator="active"),
+        NumberFeature("mass", 4000.0, 4200.0, 800.0, indicator="silent"),
+    ),
+    (Target("species"),),
+    ("Adelie", "Gentoo", "é"),
+    ("year",),
+)
+"""With indicators of missing values, and rare categories that share an input."""
+
 NUMBERS = Encoding("regression", FEATURES, (Target("y", 5.0, 3.0), Target("z", -1e4, 1e3)), None, ())
 
 

@@ -37,7 +37,7 @@ def materials(database: Database, blobs: Blobs, tmp_path: Path) -> Materials:
         "sha256": "0" * 64,
         "size_bytes": 1,
         "row_count": 5,
-        "columns": [{"name": name} for name in columns],
+        "columns": [{"name": name, "type": "number", "missing": 0} for name in columns],
         "warnings": [],
     }
     with database.writing() as session:
