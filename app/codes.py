@@ -135,9 +135,16 @@ FAULTS = {
     "empty_file": Code("dataset", "There is nothing in it."),
     "invalid_column_name": Code("dataset", "A name that is empty, too long or has control characters."),
     "invalid_json": Code("dataset", "The file begins as JSON, and then is none."),
-    "nested_value": Code("dataset", "A cell that is a list or an object."),
+    "nested_value": Code("dataset", "A cell, or a column, of lists, objects or bytes."),
     "not_a_boolean": Code("dataset", "A column was said to be boolean, and a value is not."),
     "not_a_number": Code("dataset", "A column was said to be a number, and a value is none."),
+    "not_a_date": Code("dataset, prediction", "A value is no date, in a column of dates."),
+    "ambiguous_date": Code(
+        "dataset",
+        "Dates whose days and months may be taken for each other: name their `format`. Also a warning.",
+    ),
+    "wrong_charset": Code("dataset", "The text is not in the charset that was said, or guessed."),
+    "wrong_digest": Code("upload", "The file has another SHA-256 than was said."),
     "not_utf8": Code("dataset", "The text is not UTF-8."),
     "nul_character": Code("dataset", "There is a NUL character in it."),
     "parse_limit": Code("dataset", "Reading it took more time or memory than this server gives."),
@@ -154,13 +161,12 @@ FAULTS = {
         "Broken compression, or a file that cannot be read for another reason.",
     ),
     "unreadable_row": Code("dataset", "A line that cannot be read; often a quote that is never closed."),
-    "unsupported_format": Code("dataset", "A known format that is not read yet."),
+    "unsupported_format": Code("dataset", "A known format, or kind of array, that is not read."),
 }
 """The ``code`` inside ``errors``: where it is met, and what it says."""
 
 WARNINGS = {
     "constant_column": Code("dataset", "Set aside: one value only."),
-    "date_column": Code("dataset", "Set aside: dates are not used yet."),
     "empty_column": Code("dataset", "Set aside: all values are missing. As a job's fault: it was asked for."),
     "identifier_column": Code("dataset", "Set aside: it numbers or names the rows."),
     "text_column": Code("dataset", "Set aside: free text. As a job's fault: it was asked for."),
@@ -168,6 +174,11 @@ WARNINGS = {
     "leakage_suspect": Code("profile, job", "A column alone all but gives the target away."),
     "imbalanced_classes": Code("profile, job", "The largest class has ten times the rows of the smallest."),
     "small_classes": Code("profile, job", "Some classes have fewer rows than a split has parts."),
+    "ambiguous_date": Code(
+        "dataset", "Strings that look like dates, of which days and months may be confused."
+    ),
+    "decimal_comma": Code("dataset", "Numbers were read with a comma for the decimal point."),
+    "guessed_charset": Code("dataset", "The text is not UTF-8, and was read as Windows-1252."),
     "no_header": Code("dataset", "The first row was taken as data, and the columns were given names."),
     "unnamed_column": Code("dataset", "A column without a name was given one."),
     "guessed_classification": Code("job", "The target is a few integers, and they were taken as classes."),

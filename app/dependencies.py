@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.routing import APIRoute
@@ -17,7 +17,8 @@ from app.audit import recording  # noqa: F401 (sees to it that every change is l
 from app.audit.acting import Act, acting, asked
 from app.datasets.admission import Admission
 from app.datasets.jail import Jail
-from app.datasets.service import Uploads
+from app.datasets.readings import Readings
+from app.datasets.storing import Uploads
 from app.errors import Fault, InFlight, Invalid, UnsupportedMediaType
 from app.exports.service import Exports
 from app.following.service import Following
@@ -29,16 +30,18 @@ from app.lists import listed as listed
 from app.lists import part_of as part_of
 from app.metrics.service import Metrics
 from app.metrics.traffic import Traffic
+from app.paths import DatasetId as DatasetId
 from app.paths import JobId as JobId
 from app.paths import ModelId as ModelId
 from app.projects.quotas import Quotas
-from app.schemas import Renamed
+from app.schemas import rename as rename
 from app.settings import Settings
 from app.storage.blobs import Blobs
 from app.storage.changes import Watch
 from app.storage.database import Database
 from app.storage.disk import Disk, is_full
 from app.storage.scope import bind_to_whole_server
+from app.uploads.service import Files
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,9 @@ class State:
     watch: Watch
     jail: Jail
     uploads: Uploads
+    files: Files
     admission: Admission
+    readings: Readings
     authenticator: Authenticator
     warm: Any
     following: Following
@@ -75,13 +80,6 @@ def state_of(request: Request) -> State:
 def principal_of(request: Request) -> Principal:
     principal: Principal = request.scope["state"]["principal"]
     return principal
-
-
-class Named(Protocol):
-    """A row with a client's own name and notes."""
-
-    name: Any
-    labels: Any
 
 
 StateDep = Annotated[State, Depends(state_of)]
@@ -229,14 +227,6 @@ def router(prefix: str, tag: str, role: str | None = None) -> APIRouter:
         dependencies=[Depends(check)],
         responses=PROBLEMS,
     )
-
-
-def rename(row: Named, body: Renamed) -> None:
-    """Apply a PATCH: only the fields that were sent."""
-    if "name" in body.model_fields_set:
-        row.name = body.name
-    if body.metadata is not None:
-        row.labels = body.metadata
 
 
 @cache

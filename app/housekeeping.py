@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import retention
-from app.datasets import content
+from app.datasets import content, storing
 from app.jobs import leftovers, workers
 from app.keys import idempotency
 from app.keys.uses import Uses
@@ -19,12 +19,15 @@ from app.storage.database import Database
 from app.storage.disk import Disk
 from app.storage.scope import whole_server
 from app.storage.sweep import GRACE_SECONDS, Sweep
+from app.uploads import service as uploads
+from app.uploads.service import Files
 
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING_SECONDS = 600.0
 SHORT_OF_ROOM_SECONDS = 10.0
 DISK_SECONDS = 1.0
+LEASES_SECONDS = 5.0
 NOTHING_GOES = Keep()
 
 
@@ -51,6 +54,7 @@ class Housekeeping(threading.Thread):
         self._disk = disk
         self._cache = cache
         self._incoming = incoming
+        self._files = Files(incoming.parent)
         self._unnamed = Sweep(blobs)
         self._uses = uses
         self._blobs = blobs
@@ -62,7 +66,8 @@ class Housekeeping(threading.Thread):
             self._keep_house()
 
     def _keep_house(self) -> None:
-        swept_at, all_gone = -math.inf, True
+        swept_at = looked_at = -math.inf
+        all_gone = True
         while True:
             moment = time.monotonic()
             try:
@@ -70,6 +75,9 @@ class Housekeeping(threading.Thread):
                 self._disk.take_ballast()
                 if self._uses is not None:
                     self._uses.write()
+                if moment - looked_at >= LEASES_SECONDS:
+                    looked_at = moment
+                    storing.sweep(self._database)
                 if moment - swept_at >= (SHORT_OF_ROOM_SECONDS if low else HOUSEKEEPING_SECONDS):
                     swept_at = moment
                     self._sweep(SHORT_OF_ROOM_SECONDS if low else GRACE_SECONDS)
@@ -89,4 +97,5 @@ class Housekeeping(threading.Thread):
         idempotency.sweep(self._database)
         workers.sweep(self._database)
         leftovers.sweep(self._database)
+        uploads.sweep(self._database, self._files)
         content.sweep(self._database, self._cache, self._incoming, GRACE_SECONDS, grace_seconds)

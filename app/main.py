@@ -14,7 +14,8 @@ from app.batches import runner
 from app.batches.runner import Runner
 from app.datasets.admission import Admission
 from app.datasets.jail import Jail, Limits
-from app.datasets.service import Uploads
+from app.datasets.readings import Readings
+from app.datasets.storing import Uploads
 from app.dependencies import State
 from app.exports.schemas import ModelFile
 from app.exports.service import Exports
@@ -36,6 +37,7 @@ from app.storage.blobs import Blobs
 from app.storage.changes import Watch
 from app.storage.database import Database
 from app.storage.disk import Disk
+from app.uploads.service import Files
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         if lines is not None:
             lines.flush()
         state.exports.close()
+        state.readings.close()
 
     application = FastAPI(
         title="Chainrule",
@@ -128,6 +131,8 @@ def _state(settings: Settings, database: Database) -> State:
     authenticator = keys.Authenticator(database, settings.max_wrong_keys_per_minute)
     following, traffic = Following(database, watch, authenticator, settings), Traffic()
     quotas = projects.by_default(settings)
+    uploads = Uploads(blobs, jail, disk, settings.data_dir, quotas)
+    admission = Admission(settings.max_parses, settings.max_uploads_per_project)
     warm = WarmModels(database, blobs, settings.warm_model_bytes)
     parts = Parts(settings, database, disk, blobs, jail, authenticator, following, traffic, warm)
     return State(
@@ -137,8 +142,10 @@ def _state(settings: Settings, database: Database) -> State:
         blobs=blobs,
         watch=watch,
         jail=jail,
-        uploads=Uploads(blobs, jail, disk, settings.data_dir, quotas),
-        admission=Admission(settings.max_parses, settings.max_uploads_per_project),
+        uploads=uploads,
+        files=Files(settings.data_dir),
+        admission=admission,
+        readings=Readings(uploads, admission, settings.max_parses),
         authenticator=authenticator,
         warm=warm,
         following=following,

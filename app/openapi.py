@@ -22,6 +22,7 @@ Every path that takes GET takes HEAD.
 
 TAGS: list[Json] = [
     {"name": "datasets", "description": "Tables of typed columns: what jobs learn from."},
+    {"name": "uploads", "description": "Large files in parts, which become datasets."},
     {"name": "architectures", "description": "Layers of networks, kept for use in jobs."},
     {"name": "jobs", "description": "Training runs, their history and their events."},
     {"name": "models", "description": "Trained networks: what jobs leave."},

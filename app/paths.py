@@ -25,3 +25,6 @@ ModelId = Annotated[
         examples=["mdl_0n5c1k4v8d2s6m9q3x7z1b5f"],
     ),
 ]
+DatasetId = Annotated[
+    str, Path(max_length=64, description="The dataset's id.", examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"])
+]

@@ -22,8 +22,10 @@ from app.predictions import router as predictions
 from app.profiles import router as profiles
 from app.projects import router as projects
 from app.provenance import router as provenance
+from app.rows import router as rows
 from app.settings import Settings
 from app.splits import router as splits
+from app.uploads import router as uploads
 from app.webhooks import router as webhooks
 
 ROUTERS = (
@@ -33,6 +35,8 @@ ROUTERS = (
     datasets.routes,
     profiles.routes,
     splits.routes,
+    rows.routes,
+    uploads.routes,
     architectures.routes,
     following.routes,
     jobs.routes,
@@ -53,6 +57,7 @@ ROUTERS = (
     projects.own_routes,
     audit.routes,
 )
+LARGE = (datasets.routes, uploads.routes)
 
 
 DIRECT = [each for each in predictions.routes.routes if isinstance(each, predictions.DirectRoute)]

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -246,3 +246,18 @@ class Problem(Answer):
     limit: int | None = Field(None, description="Beside quota: the limit itself.", examples=[1_000_000])
     used: int | None = Field(None, description="Beside quota: what counts against it.", examples=[999_000])
     request_id: str = Field(description="The answer's X-Request-Id.", examples=["5f2c9a7e41d0b8836ce1f094"])
+
+
+class Named(Protocol):
+    """A row with a client's own name and notes."""
+
+    name: Any
+    labels: Any
+
+
+def rename(row: Named, body: Renamed) -> None:
+    """Apply a PATCH: only the fields that were sent."""
+    if "name" in body.model_fields_set:
+        row.name = body.name
+    if body.metadata is not None:
+        row.labels = body.metadata

@@ -229,7 +229,7 @@ class Settings(BaseSettings):
         le=MOST_DAYS,
         description="Days without a job after which a dataset is deleted; not one that is shared.",
     )
-    parse_seconds: float = Field(120.0, gt=0, description="Time limit for reading one upload.")
+    parse_seconds: float = Field(900.0, gt=0, description="Time limit for reading one upload.")
     parse_memory_bytes: int = Field(4 * 2**30, gt=0, description="Memory limit for reading one upload.")
 
     @property

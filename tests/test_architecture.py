@@ -39,6 +39,7 @@ LAYERS = (
     ("jobs",),
     ("models",),
     ("splits",),
+    ("uploads", "rows"),
     ("aliases", "architectures", "datasets"),
     ("projects",),
     ("keys",),

@@ -139,8 +139,18 @@ def _datasets(ask: Documented, dataset: str) -> None:
         ask("GET", f"/v1/datasets/{dataset}/profile", params=target)
     ask("PATCH", f"/v1/datasets/{made['id']}", json={"name": "two", "metadata": {"team": "a"}})
     assert len(ask("GET", "/v1/datasets", params={"metadata[team]": "a"})["data"]) == 1
+    ask("PATCH", f"/v1/datasets/{made['id']}", json={"columns": {"x": {"type": "category"}}})
     ask("DELETE", f"/v1/datasets/{made['id']}")
     ask("GET", f"/v1/datasets/{made['id']}")
+    content = b"x,y\n1,2\n3,4\n"
+    part = {"Upload-Offset": "0", "Content-Type": "application/octet-stream"}
+    for size in (len(content), 5):
+        begun = ask("POST", "/v1/uploads", json={"size_bytes": size, "name": "in parts"})
+        ask("PATCH", f"/v1/uploads/{begun['id']}", content=content, headers=part)
+        ask("GET", f"/v1/uploads/{begun['id']}")
+        ask("GET", "/v1/uploads")
+        ask("POST", f"/v1/uploads/{begun['id']}/complete")
+    ask("DELETE", f"/v1/uploads/{begun['id']}")
 
 
 def _architectures(ask: Documented) -> None:

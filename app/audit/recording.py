@@ -25,6 +25,7 @@ NOUNS = {
     "models": "model",
     "projects": "project",
     "splits": "split",
+    "uploads": "upload",
     "webhooks": "webhook",
 }
 FACTS = {

@@ -22,7 +22,7 @@ KINDS: dict[type[sa.types.TypeEngine[Any]], str] = {
     sa.Integer: "integer",
     sa.String: "text",
 }
-OF_ITS_HOST = frozenset({"alembic_version", "workers"})
+OF_ITS_HOST = frozenset({"alembic_version", "uploads", "workers"})
 """Tables that say nothing to another host; the revision of the schema is kept apart."""
 
 CHUNKS = "blob_chunks"

@@ -21,8 +21,8 @@ from app.audit.acting import SERVER, Act, acting
 from app.batches import line
 from app.batches.line import Held
 from app.datasets import service as datasets
-from app.datasets.jail import Jail
-from app.datasets.service import Uploads
+from app.datasets.jail import Jail, ParseRequest
+from app.datasets.storing import Reading, Uploads
 from app.errors import ChainruleError, LeaseLost, Unavailable
 from app.keys.idempotency import Answered, Once
 from app.keys.service import Principal
@@ -135,13 +135,13 @@ class Runner(threading.Thread):
             dataset = datasets.get(session, principal, held.dataset_id)
             types = {each["name"]: each["type"] for each in dataset.columns if each["used_by_default"]}
             parts.blobs.copy(session, dataset.content, scratch.body)
-        done = files.answer(self._jail, model, scratch, media.CSV, own=True, stop=stop)
+        done = files.answer(self._jail, model, scratch, media.PARQUET, own=True, stop=stop)
         if stop.is_set():
             raise LeaseLost
         said = {"name": held.name or f"predictions of {held.dataset_id}", "metadata": held.labels}
         corrections = {name: {"type": kind} for name, kind in _types(types, model).items()}
         ending = Ending(parts.database, held, done.warnings)
-        parts.uploads.create(principal, done.path, said, corrections, ending)
+        parts.uploads.store(Reading(principal, done.path, said, ParseRequest(corrections), ending))
 
     def _conclude(self, held: Held, working: "Future[None]") -> None:
         """Say why it did not come to its end, if it did not."""

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from app.errors import TooManyUploads
 
@@ -32,6 +33,11 @@ class Admission:
             )
         with _counted(self._under_way, project_id):
             yield
+
+    def go_on(self, project_id: str, task: "asyncio.Task[Any]") -> None:
+        """An upload whose sender has had an answer is under way until its task is done."""
+        self._under_way[project_id] += 1
+        task.add_done_callback(lambda _: _less(self._under_way, project_id))
 
     @asynccontextmanager
     async def turn(self, project_id: str) -> AsyncIterator[None]:

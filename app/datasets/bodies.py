@@ -10,6 +10,13 @@ RAW_TYPES = (
     "application/gzip",
     "application/x-gzip",
     "application/octet-stream",
+    "application/jsonl",
+    "application/x-ndjson",
+    "application/vnd.apache.parquet",
+    "application/vnd.apache.arrow.file",
+    "application/vnd.apache.arrow.stream",
+    "application/x-npy",
+    "application/x-npz",
 )
 
 _NAME: dict[str, Any] = {
@@ -36,7 +43,7 @@ _FORM: dict[str, Any] = {
         "file": {
             "type": "string",
             "contentMediaType": "application/octet-stream",
-            "description": "The file: CSV, TSV or JSON, plain or gzip.",
+            "description": "The file: CSV, TSV, JSON, JSON Lines, Parquet, Arrow, NPY or NPZ, plain or gzip.",
             "examples": ["x,y\n0.1,a\n0.9,b\n"],
         },
         "name": _NAME,
@@ -63,7 +70,7 @@ _FORM: dict[str, Any] = {
 
 _OBJECT: dict[str, Any] = {
     "type": "object",
-    "description": 'Either "rows" or "data", and what is to be known of them.',
+    "description": '"rows", "data" or "generate", and what is to be known of them.',
     "properties": {
         "name": _NAME,
         "metadata": {
@@ -86,15 +93,52 @@ _OBJECT: dict[str, Any] = {
             "description": "Lists of values by column name, all of one length.",
             "examples": [{"x": [0.1, 0.9], "y": ["a", "b"]}],
         },
+        "generate": {
+            "type": "object",
+            "description": "A small table to learn on: points of a kind with a label, or x with y.",
+            "required": ["kind"],
+            "properties": {
+                "kind": {
+                    "type": "string",
+                    "enum": ["xor", "circles", "moons", "spiral", "blobs", "linear", "sine"],
+                    "description": "What it looks like.",
+                    "examples": ["xor"],
+                },
+                "rows": {
+                    "type": "integer",
+                    "minimum": 2,
+                    "maximum": 1_000_000,
+                    "description": "Rows; 200 unless said.",
+                    "examples": [200],
+                },
+                "noise": {
+                    "type": "number",
+                    "minimum": 0,
+                    "maximum": 1e6,
+                    "description": "Standard deviation of what is added to each point; 0.1 unless said.",
+                    "examples": [0.1],
+                },
+                "seed": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 2**53,
+                    "description": "The same seed gives the same table; 0 unless said.",
+                    "examples": [0],
+                },
+            },
+            "additionalProperties": False,
+            "examples": [{"kind": "xor", "rows": 200, "noise": 0.1, "seed": 0}],
+        },
     },
     "additionalProperties": False,
-    "oneOf": [{"required": ["rows"]}, {"required": ["data"]}],
+    "oneOf": [{"required": ["rows"]}, {"required": ["data"]}, {"required": ["generate"]}],
     "examples": [{"name": "tiny", "rows": [{"x": 0.1, "y": "a"}, {"x": 0.9, "y": "b"}]}],
 }
 
 UPLOAD_BODY: dict[str, Any] = {
     "required": True,
-    "description": "A table as CSV, TSV or JSON, plain or gzip; told apart by content, not by name.",
+    "description": "A table as CSV, TSV, JSON, JSON Lines, Parquet, Arrow, NPY or NPZ, plain or gzip; told "
+    "apart by content, not by name.",
     "content": {
         "multipart/form-data": {"schema": _FORM},
         "application/json": {"schema": {"oneOf": [_ROWS, _OBJECT]}},
@@ -103,8 +147,13 @@ UPLOAD_BODY: dict[str, Any] = {
             for kind in ("text/csv", "text/tab-separated-values", "text/plain")
         },
         **{
+            kind: {"schema": {"type": "string", "examples": ['{"x": 0.1, "y": "a"}\n{"x": 0.9, "y": "b"}\n']}}
+            for kind in ("application/jsonl", "application/x-ndjson")
+        },
+        **{
             kind: {"schema": {"type": "string", "contentMediaType": kind}}
-            for kind in ("application/gzip", "application/x-gzip", "application/octet-stream")
+            for kind in RAW_TYPES[4:]
+            if "json" not in kind
         },
     },
 }

@@ -51,6 +51,8 @@ def _answer(request: dict[str, Any], more: Verbs) -> dict[str, object]:
             return {"done": more[request["verb"]](path, directory, **request["arguments"])}
         if request["verb"] == "rebuild":
             return {"done": parsing.rebuild(path, directory)}
+        if request["verb"] == "retype":
+            return {"done": parsing.retype(path, directory, **request["arguments"])}
         return {"done": parsing.parse(path, directory, **request["arguments"])}
     except (InvalidDataset, TooLarge) as error:
         return {

@@ -1,60 +1,119 @@
-"""CSV and TSV -> a frame of strings. Quotes as in RFC 4180; every row has as many fields as the header."""
+"""CSV and its like -> frames of strings. Quotes as in RFC 4180; each row has as many fields as the header."""
 
 import csv
 from collections.abc import Iterable, Iterator
 from io import StringIO
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from app.datasets.naming import ROWS, Names, name_columns
+from app.datasets.naming import NUMBER, ROWS, Names, name_columns
+from app.datasets.source import Source
+from app.datasets.table import MISSING_WORDS
 from app.errors import Fault, InvalidDataset
 
 DELIMITERS = ",\t;|"
 SAMPLE_CHARACTERS = 65_536
 SAMPLE_ROWS = 50
 BATCH_ROWS = 8_192
+BATCH_CELLS = 500_000
 BATCH_BYTES = 4 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def read(path: Path, max_columns: int) -> tuple[pl.DataFrame, list[Fault]]:
+class Dialect(NamedTuple):
+    """``delimiter`` " " stands for any number of spaces."""
+
+    delimiter: str
+    quote: str = '"'
+
+    def reader(self, text: Iterable[str], *, strict: bool = True) -> Any:
+        if self.delimiter == " ":
+            text = (line.rstrip(" \r\n") for line in text)
+        spaces = self.delimiter == " "
+        return csv.reader(
+            text, delimiter=self.delimiter, quotechar=self.quote, strict=strict, skipinitialspace=spaces
+        )
+
+
+def open_source(path: Path, max_columns: int) -> Source:
     """All cells as strings, and warnings about the header. The text is known to be UTF-8 without NUL."""
     with path.open(encoding="utf-8-sig", newline="") as text:
-        delimiter = _sniff(text.read(SAMPLE_CHARACTERS))
+        dialect = _sniff(text.read(SAMPLE_CHARACTERS))
         text.seek(0)
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        rows = _guarded(reader)
-        header = next((row for row in rows if row), None)
+        reader = dialect.reader(text)
+        header = next((row for row in _guarded(reader) if row), None)
         if header is None:
             raise InvalidDataset(
                 None, Fault("file", "empty_file", "The file holds nothing but blank lines.", ROWS)
             )
         names = name_columns(header, max_columns)
-        if len(header) > 1 and reader.line_num == 1 and _is_unquoted(path):
-            return _read_unquoted(path, delimiter, names), names.warnings
-        lines = ((reader.line_num, row) for row in rows)
-        first = [(reader.line_num, header)] if names.first_row_is_data else []
-        return _read_quoted(chain(first, lines), names.columns), names.warnings
+        simple = (
+            len(header) > 1 and reader.line_num == 1 and dialect.delimiter != " " and dialect.quote == '"'
+        )
+    read = _read_unquoted if simple and _is_unquoted(path) else _read_quoted
+    return Source(
+        lambda: read(path, dialect, names),
+        decimal_comma=dialect.delimiter != ",",
+        warnings=names.warnings,
+    )
 
 
-def _sniff(sample: str) -> str:
-    """The delimiter that parts the first rows alike; else the one that finds most fields in the header."""
+def _sniff(sample: str) -> Dialect:
+    """The delimiter that parts the first rows alike; else the one that finds most fields in the header.
 
-    def rank(delimiter: str) -> tuple[bool, int]:
-        rows = csv.reader(StringIO(sample, newline=""), delimiter=delimiter)
-        try:
-            counts = [len(row) for row in islice(rows, SAMPLE_ROWS + 1) if row]
-        except csv.Error:
-            return False, 0
-        if len(sample) == SAMPLE_CHARACTERS and len(counts) > 1:
-            counts.pop()  # cut off by the sample's end
+    Quotes are single ones where the fields begin and end with these, and there are no double ones. Spaces
+    part fields where nothing else does, and most of what is then between them are numbers.
+    """
+
+    def rank(dialect: Dialect) -> tuple[bool, int]:
+        counts = [len(row) for row in _sampled(sample, dialect)]
         return len(set(counts)) == 1 and counts[0] > 1, counts[0] if counts else 0
 
-    return max(DELIMITERS, key=rank)
+    found = max(map(Dialect, DELIMITERS), key=rank)
+    if "'" in sample and '"' not in sample:
+        rows = _sampled(sample, found)
+        cells = _flat(rows)
+        begin, end = sum(map(_begins, cells)), sum(map(_ends, cells))
+        if begin and begin == end and 2 * begin >= len(rows):
+            return max((Dialect(each, "'") for each in DELIMITERS), key=rank)
+    by_space = Dialect(" ", found.quote)
+    if rank(found)[1] <= 1 and rank(by_space)[0] and _is_mostly_numbers(_sampled(sample, by_space)[1:]):
+        return by_space
+    return found
+
+
+def _sampled(sample: str, dialect: Dialect) -> list[list[str]]:
+    """The first rows that have fields; none where they cannot be read."""
+    try:
+        text = StringIO(sample, newline="")
+        rows = [row for row in islice(dialect.reader(text, strict=False), SAMPLE_ROWS + 1) if row]
+    except csv.Error:
+        return []
+    if len(sample) == SAMPLE_CHARACTERS and len(rows) > 1:
+        rows.pop()  # cut off by the sample's end
+    return rows
+
+
+def _flat(rows: list[list[str]]) -> list[str]:
+    return [cell.strip() for row in rows for cell in row]
+
+
+def _begins(cell: str) -> bool:
+    return cell.startswith("'")
+
+
+def _ends(cell: str) -> bool:
+    return len(cell) > 1 and cell.endswith("'")
+
+
+def _is_mostly_numbers(rows: list[list[str]]) -> bool:
+    cells = _flat(rows)
+    numbers = sum(bool(NUMBER.fullmatch(cell)) or cell.lower() in MISSING_WORDS for cell in cells)
+    return bool(cells) and 2 * numbers >= len(cells)
 
 
 def _guarded(reader: Any) -> Iterator[list[str]]:
@@ -76,14 +135,18 @@ def _ragged(row: int, line: int, got: int, expected: int) -> InvalidDataset:
     return InvalidDataset(None, Fault("file", "ragged_row", message, hint))
 
 
-def _read_quoted(lines: Iterable[tuple[int, list[str]]], names: list[str]) -> pl.DataFrame:
+def _read_quoted(path: Path, dialect: Dialect, names: Names) -> Iterator[pl.DataFrame]:
     """The general case, by Python's reader, which knows quoted delimiters and line breaks."""
-    schema = dict.fromkeys(names, pl.String)
-    even = _even(lines, len(names))
-    frames = [pl.DataFrame(schema=schema)]
-    while batch := list(islice(even, BATCH_ROWS)):
-        frames.append(pl.DataFrame(batch, schema=schema, orient="row"))
-    return pl.concat(frames)
+    schema = dict.fromkeys(names.columns, pl.String)
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        reader = dialect.reader(text)
+        rows = _guarded(reader)
+        header = next(row for row in rows if row)
+        first = [(reader.line_num, header)] if names.first_row_is_data else []
+        even = _even(chain(first, ((reader.line_num, row) for row in rows)), len(names.columns))
+        count = min(BATCH_ROWS, max(1, BATCH_CELLS // len(names.columns)))
+        while batch := list(islice(even, count)):
+            yield pl.DataFrame(batch, schema=schema, orient="row")
 
 
 def _even(lines: Iterable[tuple[int, list[str]]], width: int) -> Iterator[list[str]]:
@@ -114,11 +177,10 @@ def _is_unquoted(path: Path) -> bool:
     return True
 
 
-def _read_unquoted(path: Path, delimiter: str, names: Names) -> pl.DataFrame:
+def _read_unquoted(path: Path, dialect: Dialect, names: Names) -> Iterator[pl.DataFrame]:
     """The plain case, several times faster: NumPy counts the fields of each line, Polars takes them apart."""
     width = len(names.columns)
     schema = dict.fromkeys(names.columns, pl.String)
-    frames = [pl.DataFrame(schema=schema)]
     row, line, blank_lines = 0, 1, 0
     with path.open("rb") as file:
         if file.read(len(BYTE_ORDER_MARK)) != BYTE_ORDER_MARK:
@@ -131,19 +193,18 @@ def _read_unquoted(path: Path, delimiter: str, names: Names) -> pl.DataFrame:
             if body:
                 if blank_lines:
                     raise _ragged(row + 1, line, 1, width)
-                counts = _field_counts(body, delimiter)
+                counts = _field_counts(body, dialect.delimiter)
                 for wrong in np.flatnonzero(counts != width)[:1].tolist():
                     raise _ragged(row + wrong + 1, line + wrong, int(counts[wrong]), width)
                 frame = pl.read_csv(
-                    body, has_header=False, separator=delimiter, quote_char=None, schema=schema
+                    body, has_header=False, separator=dialect.delimiter, quote_char=None, schema=schema
                 )
                 if frame.height != len(counts):
                     raise RuntimeError("two readers disagree on the number of lines")
-                frames.append(frame)
+                yield frame
                 row += len(counts)
                 line += len(counts)
             blank_lines += block.count(b"\n", len(body)) - bool(body)
-    return pl.concat(frames)
 
 
 def _field_counts(body: bytes, delimiter: str) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":

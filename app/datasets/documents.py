@@ -1,46 +1,79 @@
-"""JSON -> a frame of strings: an array of row objects, JSON Lines, or an envelope with "rows" or "data"."""
+"""JSON -> frames of strings: an array of row objects, JSON Lines, or an envelope with "rows" or "data"."""
 
 import json
 import math
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
-from app.datasets.naming import EMPTY, ROWS, check_count, check_names
+from app.datasets import generating, json_stream
+from app.datasets.json_stream import WHITESPACE
+from app.datasets.naming import EMPTY, check_count, check_names
+from app.datasets.source import Source
 from app.errors import Fault, InvalidDataset
 
-ENVELOPE = ("name", "metadata", "shared", "columns", "rows", "data")
-DEEP = "It is nested too deeply."
-FLAT = "A cell is a number or text."
+BLOCK = 1 << 20
+BATCH_ROWS = 8_192
+BATCH_CELLS = 200_000
+ENVELOPE_BYTES = 256 << 20
+DATA = ("rows", "data", "generate")
+ENVELOPE = ("name", "metadata", "shared", "columns", *DATA)
 
 
-class Document(NamedTuple):
-    """``envelope``: the members beside the data, unchecked: name, metadata, shared, columns."""
+def open_source(path: Path, max_columns: int) -> Source:
+    """Numbers are spelled so that they read back to the same bits; true is "true", null is missing.
 
-    frame: pl.DataFrame
-    envelope: dict[str, object]
+    An array of rows and JSON Lines are read a few megabytes at a time, an envelope as a whole.
+    """
+    with path.open(encoding="utf-8-sig") as text:
+        start = text.read(BLOCK).lstrip(WHITESPACE)
+    if start.startswith("["):
+        return Source(lambda: _framed(json_stream.elements(path), max_columns))
+    if start.startswith("{") and _is_lines(start):
+        return Source(lambda: _framed(json_stream.lines(path), max_columns))
+    if path.stat().st_size > ENVELOPE_BYTES:
+        message = f"An object with rows or data may have {ENVELOPE_BYTES} bytes."
+        raise _invalid("file", "out_of_range", message, "Send JSON Lines: one row object per line.")
+    return _from_envelope(json_stream.loads(path.read_text(encoding="utf-8-sig")), max_columns)
 
 
-def read(path: Path, max_columns: int) -> Document:
-    """Numbers are spelled so that they read back to the same bits; true is "true", null is missing."""
-    content = _loads(path.read_text(encoding="utf-8-sig"))
-    if isinstance(content, list):
-        return Document(_from_rows(content, max_columns), {})
+def _is_lines(start: str) -> bool:
+    """Whether the first line is an object by itself, and there is another line."""
+    first, _, rest = start.partition("\n")
+    if not rest.strip(WHITESPACE):
+        return False
+    try:
+        return isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        # Too deep, or it goes on: what is no envelope either is named when it is read.
+        return rest.lstrip(WHITESPACE).startswith("{") and first.rstrip(WHITESPACE).endswith("}")
+
+
+def _from_envelope(content: Any, max_columns: int) -> Source:
     if not isinstance(content, dict):
         raise _invalid("file", "invalid_json", "Expected an array of row objects, or an object with rows.")
     if unknown := [name for name in content if name not in ENVELOPE]:
         message = f"Expected only {', '.join(ENVELOPE)}."
         faults = [Fault(name[:255], "unknown_field", message) for name in unknown[:20]]
         raise InvalidDataset(None, *faults)
-    if ("rows" in content) == ("data" in content):
-        raise _invalid("rows", "missing_field", 'Give either "rows" or "data".')
-    envelope = {name: value for name, value in content.items() if name not in ("rows", "data")}
+    if sum(name in content for name in DATA) != 1:
+        raise _invalid("rows", "missing_field", 'Give "rows", "data" or "generate": one of them.')
+    envelope = {name: value for name, value in content.items() if name not in DATA}
     _check_finite(envelope)
-    if "rows" in content:
-        return Document(_from_rows(content["rows"], max_columns), envelope)
-    return Document(_from_lists(content["data"], max_columns), envelope)
+    if "generate" in content:
+        source = generating.open_source(content["generate"])
+        source.envelope.update(envelope)
+        return source
+    if "rows" not in content:
+        frame = _from_lists(content["data"], max_columns)
+        return Source(lambda: iter([frame]), envelope=envelope)
+    rows = content["rows"]
+    if not isinstance(rows, list):
+        raise _invalid("rows", "wrong_type", "Expected an array of row objects.")
+    return Source(lambda: _framed(iter(rows), max_columns), envelope=envelope)
 
 
 def _check_finite(envelope: dict[str, object]) -> None:
@@ -51,20 +84,31 @@ def _check_finite(envelope: dict[str, object]) -> None:
         except ValueError:
             raise _invalid(name, "not_finite", "A number in it is not finite.", "Leave it out.") from None
         except RecursionError:
-            raise _invalid(name, "invalid_json", DEEP, FLAT) from None
+            raise json_stream.too_deep(name) from None
 
 
-def _from_rows(rows: object, max_columns: int) -> pl.DataFrame:
-    if not isinstance(rows, list):
-        raise _invalid("rows", "wrong_type", "Expected an array of row objects.")
+def _framed(rows: Iterator[Any], max_columns: int) -> Iterator[pl.DataFrame]:
+    """Frames of at most `BATCH_CELLS`; each names the columns that are known by then, in first-seen order."""
     names: dict[str, None] = {}
-    for i, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise _invalid(f"rows[{i}]", "wrong_type", "Expected an object with a member per column.")
-        if not row.keys() <= names.keys():
-            names.update(dict.fromkeys(row))
-            check_count(len(names), max_columns)
-    return _frame((name, _spelled((row.get(name) for row in rows), ("rows[", f"].{name}"))) for name in names)
+    first = 0
+    while True:
+        count = min(BATCH_ROWS, max(1, BATCH_CELLS // max(1, len(names))))
+        batch = list(islice(rows, count))
+        if not batch:
+            return
+        for i, row in enumerate(batch):
+            if not isinstance(row, dict):
+                message = "Expected an object with a member per column."
+                raise _invalid(f"rows[{first + i}]", "wrong_type", message)
+            if not row.keys() <= names.keys():
+                names.update(dict.fromkeys(row))
+                check_count(len(names), max_columns)
+        if names:
+            yield _frame(
+                (name, _spelled((row.get(name) for row in batch), ("rows[", f"].{name}"), first))
+                for name in names
+            )
+        first += len(batch)
 
 
 def _from_lists(data: object, max_columns: int) -> pl.DataFrame:
@@ -91,9 +135,9 @@ def _frame(columns: Iterable[tuple[str, list[str | None]]]) -> pl.DataFrame:
     )
 
 
-def _spelled(values: Iterable[object], around_row: tuple[str, str]) -> list[str | None]:
+def _spelled(values: Iterable[object], around_row: tuple[str, str], first: int = 0) -> list[str | None]:
     spelled: list[str | None] = []
-    for i, value in enumerate(values):
+    for i, value in enumerate(values, first):
         if value is None or type(value) is str:
             spelled.append(value)
         elif type(value) is bool:
@@ -112,64 +156,6 @@ def _spelled(values: Iterable[object], around_row: tuple[str, str]) -> list[str 
                 str(i).join(around_row), "nested_value", "Expected a number, a string, a boolean or null."
             )
     return spelled
-
-
-def _loads(text: str) -> Any:
-    if not text.strip():
-        raise _invalid("file", "empty_file", "The file holds nothing but blank lines.", ROWS)
-    try:
-        content = _strict(text)
-    except json.JSONDecodeError as error:
-        lines = [line for line in text.split("\n") if line.strip()]
-        if not (error.msg == "Extra data" and len(lines) > 1):
-            raise _invalid("file", "invalid_json", f"{error.msg} at line {error.lineno}.") from error
-        content = [_line(i, line) for i, line in enumerate(lines)]
-    if "\\" in text:
-        for string in _strings(content):
-            if "\0" in string:
-                raise _invalid("file", "nul_character", "A string holds a NUL character.", "Leave it out.")
-            if not string.isascii() and any("\ud800" <= c <= "\udfff" for c in string):
-                message = "A string holds half of a surrogate pair."
-                raise _invalid("file", "lone_surrogate", message, "Write characters as they are, in UTF-8.")
-    return content
-
-
-def _line(index: int, line: str) -> Any:
-    try:
-        return _strict(line)
-    except json.JSONDecodeError as error:
-        raise _invalid("file", "invalid_json", f"{error.msg} at line {index + 1}.") from error
-
-
-def _strict(text: str) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=_members)
-    except json.JSONDecodeError:
-        raise
-    except RecursionError as error:
-        raise _invalid("file", "invalid_json", DEEP, FLAT) from error
-    except ValueError as error:
-        raise _invalid("file", "infinite_number", "A number has too many digits.", EMPTY) from error
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _invalid("file", "duplicate_key", "An object has the same member twice.", "Send one of them.")
-    return members
-
-
-def _strings(content: Any) -> Iterator[str]:
-    pending = [content]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, list):
-            pending.extend(value)
-        elif isinstance(value, dict):
-            pending.extend(value)
-            pending.extend(value.values())
 
 
 def _invalid(param: str, code: str, message: str, hint: str | None = None) -> InvalidDataset:

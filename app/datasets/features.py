@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from app.datasets.date_features import DateFeature, has_times
 from app.datasets.layout import Layout
 from app.datasets.table import BOOLEAN_CATEGORIES, Column
 
@@ -48,8 +49,8 @@ class BooleanFeature:
     most_frequent: int
     type: Literal["boolean"] = "boolean"
     indicator: Indicator = "none"
-
-    categories = BOOLEAN_CATEGORIES
+    categories: tuple[str, ...] = BOOLEAN_CATEGORIES
+    """False and true, as the dataset spells them."""
 
     @property
     def width(self) -> int:
@@ -123,7 +124,7 @@ class CategoryFeature:
         _indicate(self.indicator, codes < 0, inputs)
 
 
-Feature = NumberFeature | BooleanFeature | CategoryFeature
+Feature = NumberFeature | BooleanFeature | CategoryFeature | DateFeature
 
 
 def _indicate(indicator: Indicator, missing: NDArray[np.bool_], inputs: Floats) -> None:
@@ -145,11 +146,14 @@ def _fitted(column: Column, values: NDArray[Any], standardize: bool, layout: Lay
     if column.categories is None:
         mean, std = moments(values)
         offset, scale = (mean, std) if standardize else (0.0, 1.0)
+        if column.type == "date":
+            form = column.date_format or "iso"
+            return DateFeature(column.name, mean, mean, std, has_times(column.values), form)
         return NumberFeature(column.name, mean, offset, scale)
     counts = np.bincount(values[values >= 0], minlength=len(column.categories))
     most_frequent = int(counts.argmax())
     if column.type == "boolean":
-        return BooleanFeature(column.name, most_frequent)
+        return BooleanFeature(column.name, most_frequent, categories=column.categories)
     rare = tuple(category in layout.rare for category in column.categories)
     known = tuple((counts > 0).tolist())
     return CategoryFeature(
@@ -176,6 +180,9 @@ def feature_from_json(document: dict[str, Any]) -> Feature:
         case "number":
             return NumberFeature(**document)
         case "boolean":
-            return BooleanFeature(**document)
+            spelled = {"categories": tuple(document.get("categories", BOOLEAN_CATEGORIES))}
+            return BooleanFeature(**document | spelled)
+        case "date":
+            return DateFeature(**document)
     tuples = {name: tuple(document.get(name, ())) for name in ("categories", "known", "rare")}
     return CategoryFeature(**document | tuples)

@@ -1,77 +1,112 @@
 """The type of each column, from all of its rows; or as a correction says."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from app.datasets import dates
 from app.datasets.naming import EMPTY
-from app.datasets.table import BOOLEAN_CATEGORIES, MISSING_WORDS
+from app.datasets.source import Parts
+from app.datasets.spelling import DIGIT_TRUTH, FAMILIES_OF_TRUTH, TRUTH
+from app.datasets.survey import VALUES_LIMIT, Facts, Survey, look_at_strings
+from app.datasets.table import BOOLEAN_CATEGORIES
 from app.errors import Fault, InvalidDataset
 
-Type = Literal["number", "category", "boolean", "text"]
-TYPES: tuple[Type, ...] = ("number", "category", "boolean", "text")
+Type = Literal["number", "category", "boolean", "date", "text"]
+TYPES: tuple[Type, ...] = ("number", "category", "boolean", "date", "text")
 
-TRUTH = {"true": True, "false": False}
-DIGIT_TRUTH = {"1": True, "0": False}
 SPELLINGS_OF_TRUTH = 2**4 + 2**5
-CATEGORY_LIMIT = 10_000
-"""Most categories of a column that was corrected to be one; each becomes an input."""
 TEXT_LENGTH = 255
 """A column with a longer value than this is text."""
-DATE = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]([T ]|$)")
+
+NATURAL: dict[type[pl.DataType], Type] = {pl.Float64: "number", pl.Boolean: "boolean", pl.Datetime: "date"}
 
 
-class TypedColumn(NamedTuple):
-    """A column of m rows. ``series``: Float64, Boolean or String with nulls; ``values`` as in `table.Column`.
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a client says of a column. ``date_format`` is one of `moments.FORMATS`, or to be found.
 
-    Text has codes too, with its distinct values as ``categories``. ``corrected``: the type was asked for.
+    ``categories``: how a boolean was spelled, of a column that stays as it is.
     """
+
+    type: Type
+    date_format: str | None = None
+    categories: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a column is, and how its cells are read. ``categories`` of a boolean are its two spellings; text
+    has none. ``distinct`` and ``all_different`` are of text: see `survey.Strings`."""
 
     name: str
     type: Type
-    series: pl.Series
-    values: NDArray[Any]
-    categories: tuple[str, ...] | None
+    missing: int
     corrected: bool
+    categories: tuple[str, ...] | None = None
+    date_format: str | None = None
+    decimal_comma: bool = False
+    distinct: int | None = None
+    all_different: bool = False
 
-    def present(self) -> NDArray[Any]:
-        """The values that are not missing."""
-        missing = np.isnan(self.values) if self.categories is None else self.values < 0
-        return self.values[~missing]
 
+def infer(
+    parts: Parts,
+    found: Survey,
+    corrections: Mapping[str, Correction],
+    *,
+    spelled: bool,
+    decimal_comma: bool = False,
+    kept: Mapping[str, Correction] | None = None,
+) -> tuple[list[Decided], list[Fault]]:
+    """Types the columns of a survey, and warns of what is no matter of course. Cells are stripped, and the
+    `MISSING_WORDS` are null.
 
-def infer(frame: pl.DataFrame, corrections: Mapping[str, Type]) -> list[TypedColumn]:
-    """Types a frame of strings; cells are stripped, and the `MISSING_WORDS` become null.
+    Number: all values are decimal or scientific; with ``decimal_comma`` they may have a comma for the point.
+    Boolean: one of the `FAMILIES_OF_TRUTH`, in any case. Date: see `dates`. Else strings: few distinct ones
+    (≤ 50, or ≤ a tenth of the rows and ≤ 1,000) are a category; more, or one of more than 255 characters,
+    are text.
+    Unless they are ``spelled``, columns have types of their own, and strings are only told apart as the
+    last two. ``kept``: types that stay, without being corrections.
 
-    Number: all values are decimal or scientific. Boolean: all are true or false, in any case. Else strings:
-    few distinct ones (≤ 50, or ≤ a tenth of the rows and ≤ 1,000) are a category, more are text. Dates and
-    columns with values of more than 255 characters are text.
     `InvalidDataset` names, by row, the first infinite number or value that a correction cannot hold.
     """
-    cells = frame.select(pl.all().str.strip_chars()).with_columns(
-        pl.when(pl.all().str.to_lowercase().is_in(MISSING_WORDS)).then(None).otherwise(pl.all()).name.keep()
-    )
-    # All columns in one call each, since a call costs as much as a thousand cells.
-    numbers = cells.select(pl.all().cast(pl.Float64, strict=False).fill_nan(None) + 0.0)
-    columns: list[TypedColumn] = []
+    wanted = {**(kept or {}), **corrections}
+    looked_at = [
+        facts.name
+        for facts in found.columns.values()
+        if facts.dtype == pl.String
+        and (
+            not facts.is_number
+            or (not spelled and facts.name not in wanted)
+            or (facts.name in wanted and wanted[facts.name].type != "number")
+        )
+    ]
+    dated = [name for name, each in wanted.items() if each.type == "date"]
+    look_at_strings(parts, found, looked_at, decimal_comma, dated)
+    decided: list[Decided] = []
+    warnings: list[Fault] = []
     faults: list[Fault] = []
-    for cell, parsed in zip(cells.iter_columns(), numbers.iter_columns(), strict=True):
+    for facts in found.columns.values():
         try:
-            columns.append(_infer_column(cell, parsed, corrections.get(cell.name)))
+            column = _decide(facts, found.row_count, parts, wanted.get(facts.name), spelled)
         except InvalidDataset as error:
             faults += error.faults
+            continue
+        if facts.name in (kept or {}) and facts.name not in corrections:
+            column = replace(column, corrected=False)
+        decided.append(column)
+        warnings += _warnings(column, facts)
     if faults:
         raise InvalidDataset("Some values cannot be read.", *faults[:20])
-    return columns
+    return decided, warnings
 
 
-def read_corrections(corrections: object, names: list[str]) -> dict[str, Type]:
-    """`{"zip": {"type": "category"}}` -> {"zip": "category"}, each name and type checked."""
+def read_corrections(corrections: object, names: list[str]) -> dict[str, Correction]:
+    """`{"zip": {"type": "category"}}`, each name, type and date format checked."""
     if not isinstance(corrections, Mapping):
         raise InvalidDataset(None, Fault("columns", "wrong_type", "Expected an object by column name."))
     faults = []
@@ -81,86 +116,168 @@ def read_corrections(corrections: object, names: list[str]) -> dict[str, Type]:
             near = get_close_matches(str(name)[:255], names, n=1, cutoff=0.5)
             hint = f"Did you mean '{near[0]}'?" if near else None
             faults.append(Fault(param, "unknown_column", "The file has no such column.", hint))
-        elif not isinstance(correction, Mapping) or list(correction) != ["type"]:
-            faults.append(Fault(param, "wrong_type", 'Expected an object with the one member "type".'))
+        elif not isinstance(correction, Mapping) or not {"type"} <= correction.keys() <= {"type", "format"}:
+            message = 'Expected an object with "type", and for a date perhaps "format".'
+            faults.append(Fault(param, "wrong_type", message))
         elif correction["type"] not in TYPES:
             faults.append(Fault(f"{param}.type", "not_allowed", f"Expected one of {', '.join(TYPES)}."))
+        elif "format" in correction and (
+            correction["type"] != "date" or correction["format"] not in dates.FORMATS
+        ):
+            message = f"Only a date has one: one of {', '.join(dates.FORMATS)}."
+            faults.append(Fault(f"{param}.format", "not_allowed", message))
     if faults:
         raise InvalidDataset("The corrections of columns do not fit the file.", *faults[:20])
-    return {name: correction["type"] for name, correction in corrections.items()}
+    return {name: Correction(each["type"], each.get("format")) for name, each in corrections.items()}
 
 
-def _infer_column(cell: pl.Series, numbers: pl.Series, wanted: Type | None) -> TypedColumn:
-    is_number = numbers.null_count() == cell.null_count()
-    if wanted == "number" or (wanted is None and is_number):
-        if not is_number:
-            raise _refusal(
-                cell.name, cell.is_not_null() & numbers.is_null(), "not_a_number", "is not a number"
-            )
-        found = number(numbers, wanted is not None)
-        if np.isinf(found.values).any():
-            raise _refusal(cell.name, numbers.is_infinite(), "infinite_number", "holds an infinite number")
-        return found
-    distinct = _distinct(cell)
-    words = TRUTH | (DIGIT_TRUTH if wanted == "boolean" else {})
-    is_boolean = len(distinct) <= SPELLINGS_OF_TRUTH and all(word.lower() in words for word in distinct)
-    if wanted == "boolean" or (wanted is None and is_boolean):
-        truth = cell.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
-        if not is_boolean:
-            raise _refusal(
-                cell.name, cell.is_not_null() & truth.is_null(), "not_a_boolean", "is not true or false"
-            )
-        return boolean(truth, wanted is not None)
-    if wanted == "category" and len(distinct) > CATEGORY_LIMIT:
-        message = f"It has {len(distinct)} distinct values; a category may have {CATEGORY_LIMIT}."
-        raise InvalidDataset(
-            None, Fault(f"columns.{cell.name}", "too_many_categories", message, "Let it be text.")
-        )
-    return _string(cell, distinct, wanted or _kind_of_strings(distinct, len(cell)), wanted is not None)
+def _decide(facts: Facts, row_count: int, parts: Parts, wanted: Correction | None, spelled: bool) -> Decided:
+    kind = wanted.type if wanted else None
+    if (natural := NATURAL.get(type(facts.dtype))) is not None:
+        if natural == "number":
+            _check_finite(facts)
+        said = wanted or Correction(natural)
+        if natural == "boolean":
+            return _column(facts, natural, wanted, categories=said.categories or BOOLEAN_CATEGORIES)
+        form = (said.date_format or dates.ISO) if natural == "date" else None
+        return _column(facts, natural, wanted, date_format=form)
+    strings = facts.strings
+    may_be_number = kind == "number" or (kind is None and spelled)
+    if may_be_number and facts.is_number:
+        _check_finite(facts)
+        return _column(facts, "number", wanted)
+    if strings is None:  # asked to be a number, and is none
+        raise _refusal(facts, parts, "not_a_number", "is not a number", _is_no_number)
+    if may_be_number and strings.commas and strings.present:
+        return _column(facts, "number", wanted, decimal_comma=True)
+    if kind == "number":
+        raise _refusal(facts, parts, "not_a_number", "is not a number", _is_no_number)
+    if kind == "boolean" or (kind is None and spelled):
+        truth = _truth(strings.values, asked=kind == "boolean")
+        if truth is not None:
+            return _column(facts, "boolean", wanted, categories=truth)
+        if kind == "boolean":
+            raise _refusal(facts, parts, "not_a_boolean", "is not true or false", _is_no_truth)
+    if kind == "date" or (kind is None and spelled):
+        form = _date_format(facts, parts, wanted)
+        if form is not None:
+            return _column(facts, "date", wanted, date_format=form)
+    if kind == "category" and strings.values is None:
+        count = f"{strings.distinct}" if strings.distinct else "too many"
+        message = f"It has {count} distinct values; a category may have {VALUES_LIMIT}."
+        fault = Fault(f"columns.{facts.name}", "too_many_categories", message, "Let it be text.")
+        raise InvalidDataset(None, fault)
+    few = strings.values is not None and len(strings.values) <= max(50, min(1_000, row_count // 10))
+    chosen = kind or ("category" if few and strings.longest <= TEXT_LENGTH else "text")
+    if chosen == "category":
+        assert strings.values is not None
+        return _column(facts, chosen, wanted, categories=tuple(strings.values.to_list()))
+    return _column(
+        facts,
+        "text",
+        wanted,
+        distinct=strings.distinct,
+        all_different=strings.all_different and strings.present > 0,
+    )
 
 
-def _kind_of_strings(distinct: pl.Series, row_count: int) -> Type:
-    few = len(distinct) <= max(50, min(1_000, row_count // 10))
-    if not few or max(map(len, distinct), default=0) > TEXT_LENGTH or is_date(distinct):
-        return "text"
-    return "category"
+def _column(facts: Facts, kind: Type, wanted: Correction | None, **more: Any) -> Decided:
+    return Decided(facts.name, kind, facts.missing, wanted is not None, **more)
 
 
-def number(series: pl.Series, corrected: bool) -> TypedColumn:
-    """From Float64 with nulls, and without minus zero, which nothing here tells apart from zero."""
-    return TypedColumn(series.name, "number", series, series.to_numpy(), None, corrected)
+def _check_finite(facts: Facts) -> None:
+    if facts.infinite_row is not None:
+        message = f"Row {facts.infinite_row + 1} of column '{facts.name}' holds an infinite number."
+        raise InvalidDataset(None, Fault(f"columns.{facts.name}", "infinite_number", message, EMPTY))
 
 
-def boolean(series: pl.Series, corrected: bool) -> TypedColumn:
-    values = _codes(series.cast(pl.Int32))
-    return TypedColumn(series.name, "boolean", series, values, BOOLEAN_CATEGORIES, corrected)
+def _truth(values: pl.Series | None, *, asked: bool) -> tuple[str, str] | None:
+    """How false and true are spelled: as the file has them where it has one of each; None of other words."""
+    if values is None or len(values) > SPELLINGS_OF_TRUTH:
+        return None
+    spelled = values.to_list()
+    words = {word.lower() for word in spelled}
+    if words <= set(BOOLEAN_CATEGORIES):
+        return BOOLEAN_CATEGORIES
+    for family in FAMILIES_OF_TRUTH:
+        if words == set(family) or (asked and words <= set(family)):
+            if len(spelled) > len(words):
+                return family
+            found = {word.lower(): word for word in spelled}
+            return found.get(family[0], family[0]), found.get(family[1], family[1])
+    return BOOLEAN_CATEGORIES if asked and words <= (TRUTH | DIGIT_TRUTH).keys() else None
 
 
-def string(series: pl.Series, kind: Type, corrected: bool) -> TypedColumn:
-    return _string(series, _distinct(series), kind, corrected)
+def _date_format(facts: Facts, parts: Parts, wanted: Correction | None) -> str | None:
+    strings = facts.strings
+    assert strings is not None
+    formats = strings.formats or []
+    if wanted is None:
+        return formats[0] if formats and not dates.are_unsure(formats) else None
+    named = wanted.date_format
+    if named is not None:
+        if named in formats or not strings.present:
+            return named
+        what = f"is not a date as {named}"
+        raise _refusal(facts, parts, "not_a_date", what, lambda cells: dates.read(cells, named).is_null())
+    if not strings.present:
+        return dates.ISO
+    if dates.are_unsure(formats):
+        message = "Its values are dates whose days and months may be taken for each other."
+        hint = 'Name the "format": "%d/%m/%Y" has the day first, "%m/%d/%Y" the month.'
+        raise InvalidDataset(None, Fault(f"columns.{facts.name}", "ambiguous_date", message, hint))
+    if formats:
+        return formats[0]
+    raise _refusal(facts, parts, "not_a_date", "is not a date", _is_no_date(facts, parts))
 
 
-def _string(series: pl.Series, distinct: pl.Series, kind: Type, corrected: bool) -> TypedColumn:
-    codes = _codes(series.cast(pl.Enum(distinct)).to_physical())
-    return TypedColumn(series.name, kind, series, codes, tuple(distinct.to_list()), corrected)
+def _warnings(column: Decided, facts: Facts) -> list[Fault]:
+    param = f"columns.{column.name}"
+    if column.decimal_comma and not column.corrected:
+        message = f"The values of '{column.name}' were read as numbers with a decimal comma."
+        hint = f'Correct it with columns {{"{column.name}": {{"type": "text"}}}} if they are none.'
+        return [Fault(param, "decimal_comma", message, hint)]
+    strings = facts.strings
+    guessed = column.type in ("category", "text") and not column.corrected
+    if guessed and strings is not None and dates.are_unsure(strings.formats or ()):
+        message = f"The values of '{column.name}' look like dates, but days and months may be confused."
+        hint = f'Say which: columns {{"{column.name}": {{"type": "date", "format": "%d/%m/%Y"}}}}.'
+        return [Fault(param, "ambiguous_date", message, hint)]
+    return []
 
 
-def _distinct(series: pl.Series) -> pl.Series:
-    """Without null; sorted by UTF-8 bytes, as Polars does, which is the order of code points."""
-    found = series.unique().sort(nulls_last=True)
-    return found.head(len(found) - (series.null_count() > 0))
+def _is_no_number(cells: pl.Series) -> pl.Series:
+    return cells.cast(pl.Float64, strict=False).fill_nan(None).is_null()
 
 
-def _codes(series: pl.Series) -> NDArray[np.int32]:
-    codes = series.to_numpy()  # floats where there are nulls
-    return np.where(np.isnan(codes), -1, codes).astype(np.int32)
+def _is_no_truth(cells: pl.Series) -> pl.Series:
+    return ~cells.str.to_lowercase().is_in(list(TRUTH | DIGIT_TRUTH))
 
 
-def is_date(distinct: Iterable[str]) -> bool:
-    """Whether all values begin as ISO 8601 dates do."""
-    return all(DATE.match(value) for value in distinct)
+def _is_no_date(facts: Facts, parts: Parts) -> Callable[[pl.Series], pl.Series]:
+    """In the format of the first value that has one at all; of none, every value is wrong."""
+    forms: list[str] = []
+    for frame, _ in parts:
+        if facts.name in frame.columns and len(cells := frame[facts.name].drop_nulls()):
+            forms = dates.candidates(cells[0], on_request=True)
+            break
+    if not forms:
+        return lambda cells: cells.is_not_null()
+    return lambda cells: dates.read(cells, forms[0]).is_null()
 
 
-def _refusal(name: str, bad: pl.Series, code: str, what: str) -> InvalidDataset:
-    message = f"Row {(bad.arg_max() or 0) + 1} of column '{name}' {what}."
-    return InvalidDataset(None, Fault(f"columns.{name}", code, message, EMPTY))
+def _refusal(
+    facts: Facts, parts: Parts, code: str, what: str, is_bad: Callable[[pl.Series], pl.Series]
+) -> InvalidDataset:
+    """Names the first row whose value is bad."""
+    row = 0
+    for frame, _ in parts:
+        if facts.name in frame.columns:
+            cells = frame[facts.name]
+            bad = is_bad(cells) & cells.is_not_null()
+            if bad.any():
+                row += int(bad.arg_max() or 0)
+                break
+        row += frame.height
+    message = f"Row {row + 1} of column '{facts.name}' {what}."
+    return InvalidDataset(None, Fault(f"columns.{facts.name}", code, message, EMPTY))

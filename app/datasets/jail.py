@@ -42,9 +42,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ParseRequest:
-    """``columns`` corrects types: {"zip": {"type": "category"}}, over those of a JSON envelope."""
+    """``columns`` corrects types: {"zip": {"type": "category"}}, over those of a JSON envelope; ``charset``
+    is what the client says of text.
+    """
 
     columns: dict[str, Any] = field(default_factory=dict)
+    charset: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +102,10 @@ class Jail:
         `InvalidDataset` says what is wrong with the file, or that it takes more than the limits; `TooLarge`
         that its gzip expands too far. `OSError` (ENOSPC): the disk is full.
         """
-        limits = self._limits
+        limits, request = self._limits, request or ParseRequest()
         arguments = {
-            "corrections": (request or ParseRequest()).columns,
+            "corrections": request.columns,
+            "charset": request.charset,
             "max_columns": limits.max_columns,
             "max_expanded_bytes": limits.max_expanded_bytes,
             "max_ratio": limits.max_ratio,
@@ -116,6 +120,11 @@ class Jail:
         finally:
             with self._lock:
                 self.outcomes[outcome] += 1
+        return Parsed(**found, parquet=directory / "table.parquet", table=directory / "table.safetensors")
+
+    def retype(self, parquet: Path, directory: Path, columns: dict[str, Any]) -> Parsed:
+        """As `parse`, of a dataset's own Parquet: these columns get other types, all others stay."""
+        found = self.run("retype", parquet, directory, {"corrections": columns})
         return Parsed(**found, parquet=directory / "table.parquet", table=directory / "table.safetensors")
 
     def rebuild(self, parquet: Path, directory: Path) -> Path:

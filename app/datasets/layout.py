@@ -6,6 +6,8 @@ So the network's s_1 is known when a job is made, and does not depend on which r
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from app.datasets.date_features import width_of
+
 PLAIN: Mapping[str, Any] = {"missing_indicators": False, "min_frequency": 1}
 """The options of jobs that were resolved before there were any."""
 
@@ -52,6 +54,8 @@ def input_width(
 
 def _layout(column: Mapping[str, Any], indicates: bool, fewest: float) -> Layout:
     indicator = indicates and column["missing"] >= max(1, fewest)
+    if column["type"] == "date":
+        return Layout(width_of(column["times"]) + indicator, indicator)
     if column["type"] != "category":
         return Layout(1 + indicator, indicator)
     counts = column.get("counts", {}).items()  # of datasets from before, those of the most frequent alone

@@ -1,12 +1,14 @@
 """Pages of a stored dataset's rows, from the Parquet that our own parser wrote."""
 
 import math
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.datasets.moments import spelled
 from app.storage.blobs import Blobs
 from app.storage.tables import Blob, Dataset
 
@@ -38,4 +40,6 @@ def rows(parquet: BytesIO | Path, first: int, count: int) -> list[dict[str, Any]
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return spelled(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value

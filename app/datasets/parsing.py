@@ -1,6 +1,5 @@
 """Bytes of an upload -> two files and a description. Runs in a jailed child: see `child` and `jail`."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from io import BytesIO
@@ -9,17 +8,21 @@ from typing import Any
 
 import polars as pl
 
-from app.datasets import delimited, documents, inference, unpacking
-from app.datasets.inference import Type, TypedColumn
+from app.datasets import cells, columnar, formats, inference
+from app.datasets.inference import Correction, Decided
 from app.datasets.naming import ROWS
 from app.datasets.profile import profile
-from app.datasets.table import Column, Table, fingerprint, save
+from app.datasets.source import Parts, Source
+from app.datasets.survey import Survey, survey
+from app.datasets.table import Content, fingerprint
+from app.datasets.typed import TypedColumn
+from app.datasets.writing import Writer, corrections_in
+from app.datasets.writing import rehearse as rehearse_writing
 from app.errors import Fault, InvalidDataset
 
 PARQUET = "table.parquet"
 TABLE = "table.safetensors"
-TYPES_KEY = "chainrule.types"
-"""The Parquet metadata that tells a category from text, which are strings alike."""
+HELD_BYTES = 64 << 20
 
 
 def parse(
@@ -29,84 +32,82 @@ def parse(
     max_columns: int,
     max_expanded_bytes: int,
     max_ratio: int,
+    charset: str | None = None,
 ) -> dict[str, Any]:
-    """Reads CSV, TSV or JSON, plain or gzip, by content, and writes `PARQUET` and `TABLE` in `directory`.
+    """Reads a file of any of the `formats`, by content, and writes `PARQUET` and `TABLE` in `directory`.
 
     Returns {row_count, sha256, columns, warnings, envelope}; raises `InvalidDataset` or `TooLarge`.
     """
-    plain = unpacking.unpack(path, directory, max_expanded_bytes, max_ratio)
-    try:
-        frame, warnings, envelope = _read(plain, max_columns)
-    finally:
-        if plain != path:
-            plain.unlink()
-    if frame.height < 2:
-        message = f"There are {frame.height} rows of data; training needs at least 2."
-        raise InvalidDataset(None, Fault("file", "too_few_rows", message, ROWS))
-    own = envelope.pop("columns", None)
-    wanted = {} if own is None else inference.read_corrections(own, frame.columns)
-    wanted |= inference.read_corrections(corrections, frame.columns)
-    columns = inference.infer(frame, wanted)
-    del frame
-    described, asides = profile(columns)
-    _write_parquet(columns, directory / PARQUET)
-    save(_table(columns), directory / TABLE)
-    content = ((c.name, c.type, c.values, c.categories) for c in columns)
-    return {
-        "row_count": len(columns[0].values),
-        "sha256": fingerprint(len(columns[0].values), content),
-        "columns": described,
-        "warnings": [asdict(warning) for warning in warnings + asides],
-        "envelope": envelope,
-    }
+    limits = formats.Limits(max_columns, max_expanded_bytes, max_ratio)
+    source = formats.open_source(path, directory, limits, charset)
+    return _typed(source, directory, corrections, max_columns)
+
+
+def retype(parquet: Path, directory: Path, corrections: Mapping[str, Any]) -> dict[str, Any]:
+    """As `parse`, of a Parquet that was written here, whose other columns stay as they are."""
+    return _typed(columnar.own(parquet), directory, corrections, 2**31, corrections_in(parquet))
 
 
 def rebuild(parquet: Path, directory: Path) -> dict[str, object]:
     """Writes `TABLE` in `directory` from a Parquet file that `parse` wrote, and returns {row_count}."""
-    types: dict[str, Type] = json.loads(pl.read_parquet_metadata(parquet)[TYPES_KEY])
-    columns = [_typed(series, types[series.name]) for series in pl.read_parquet(parquet).iter_columns()]
-    table = _table(columns)
-    save(table, directory / TABLE)
-    return {"row_count": table.row_count}
+    kept = corrections_in(parquet)
+    parts = Parts(columnar.own(parquet), cells.typed)
+    found = survey(parts, len(kept))
+    decided, _ = inference.infer(parts, found, {}, spelled=False, kept=kept)
+    Writer(decided, found, directory / TABLE).write(parts, None)
+    return {"row_count": found.row_count}
 
 
 def rehearse() -> None:
-    """Does all of `parse` on next to nothing, in memory: first uses import and compile for some 50 ms."""
-    sample = pl.DataFrame({"a": ["1", "x"], "b": ["1", ""], "c": ["true", "false"]})
-    columns = inference.infer(sample, {})
-    profile(columns)
-    _write_parquet(columns, BytesIO())
+    """Does all of `parse` on next to nothing: first uses import and compile for some 50 ms."""
+    sample = pl.DataFrame({"a": ["1", "x"], "b": ["1", ""], "c": ["true", "false"], "d": ["2024-01-31", ""]})
+    parts = Parts(Source(lambda: iter([sample])), cells.spelled)
+    found = survey(parts, len(sample.columns))
+    decided, _ = inference.infer(parts, found, {}, spelled=True)
+    rehearse_writing(decided, next(iter(parts)))
+    sample.write_parquet(BytesIO())
     pl.read_csv(b"a", has_header=False, quote_char=None, schema={"a": pl.String})
 
 
-def _read(path: Path, max_columns: int) -> tuple[pl.DataFrame, list[Fault], dict[str, object]]:
-    unpacking.check_text(path)
-    with path.open(encoding="utf-8-sig") as text:
-        start = text.read(4096).lstrip()
-    if start.startswith(("{", "[")):
-        frame, envelope = documents.read(path, max_columns)
-        return frame, [], envelope
-    frame, warnings = delimited.read(path, max_columns)
-    return frame, warnings, {}
-
-
-def _typed(series: pl.Series, kind: Type) -> TypedColumn:
-    match kind:
-        case "number":
-            return inference.number(series, corrected=False)
-        case "boolean":
-            return inference.boolean(series, corrected=False)
-    return inference.string(series, kind, corrected=False)
-
-
-def _table(columns: list[TypedColumn]) -> Table:
-    return Table(
-        len(columns[0].values),
-        {c.name: Column(c.name, c.type, c.values, c.categories) for c in columns if c.type != "text"},
+def _typed(
+    source: Source,
+    directory: Path,
+    corrections: Mapping[str, Any],
+    max_columns: int,
+    kept: Mapping[str, Correction] | None = None,
+) -> dict[str, Any]:
+    respelled = set(corrections)
+    parts = Parts(source, cells.spelled if source.spelled else lambda frame: cells.typed(frame, respelled))
+    found = survey(parts, max_columns)
+    if found.row_count < 2:
+        message = f"There are {found.row_count} rows of data; training needs at least 2."
+        raise InvalidDataset(None, Fault("file", "too_few_rows", message, ROWS))
+    names = list(found.columns)
+    own = source.envelope.pop("columns", None)
+    wanted = {} if own is None else inference.read_corrections(own, names)
+    wanted |= inference.read_corrections(corrections, names)
+    decided, guesses = inference.infer(
+        parts, found, wanted, spelled=source.spelled, decimal_comma=source.decimal_comma, kept=kept
     )
+    writer = Writer(decided, found, directory / TABLE)
+    writer.write(parts, directory / PARQUET)
+    columns = _columns(decided, found, writer)
+    described, asides = profile(columns, writer.duplicate_rows())
+    return {
+        "row_count": found.row_count,
+        "sha256": fingerprint(found.row_count, map(_content, columns, [writer] * len(columns))),
+        "columns": described,
+        "warnings": [asdict(warning) for warning in [*source.warnings, *guesses, *asides]],
+        "envelope": source.envelope,
+    }
 
 
-def _write_parquet(columns: list[TypedColumn], file: Path | BytesIO) -> None:
-    types = json.dumps({column.name: column.type for column in columns}, ensure_ascii=False)
-    frame = pl.DataFrame([column.series for column in columns])
-    frame.write_parquet(file, compression="zstd", metadata={TYPES_KEY: types})
+def _columns(decided: list[Decided], found: Survey, writer: Writer) -> list[TypedColumn]:
+    hold = 8 * found.row_count * len(decided) <= HELD_BYTES
+    return [TypedColumn(each, found.row_count, writer.places.get(each.name), hold) for each in decided]
+
+
+def _content(column: TypedColumn, writer: Writer) -> Content:
+    text = writer.texts.get(column.name)
+    values = column.values if text is None else text.digest()
+    return Content(column.name, column.type, None if text else column.categories, values)

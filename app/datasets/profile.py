@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
+from numpy.typing import NDArray
 
-from app.datasets.inference import TypedColumn, is_date
+from app.datasets.date_features import has_times
+from app.datasets.moments import moment
+from app.datasets.typed import TypedColumn
 from app.errors import Fault
 
 DISTINCT_LIMIT = 1_000
@@ -24,7 +26,7 @@ class SetAside(NamedTuple):
     reason: str
 
 
-def profile(columns: Sequence[TypedColumn]) -> tuple[list[dict[str, object]], list[Fault]]:
+def profile(columns: Sequence[TypedColumn], duplicates: int = 0) -> tuple[list[dict[str, object]], list[Fault]]:
     """Per column {name, type, missing, used_by_default, reason, …}, and a warning per column set aside.
 
     Numbers: min, max, mean, std (of the population), quantiles at 0, ¼, ½, ¾, 1 (linear), histogram (20 bins
@@ -40,7 +42,7 @@ def profile(columns: Sequence[TypedColumn]) -> tuple[list[dict[str, object]], li
             {
                 "name": column.name,
                 "type": column.type,
-                "missing": len(column.values) - len(column.present()),
+                "missing": column.missing,
                 "used_by_default": aside is None,
                 "reason": aside.reason if aside else None,
                 **_figures(column),
@@ -52,24 +54,20 @@ def profile(columns: Sequence[TypedColumn]) -> tuple[list[dict[str, object]], li
             if column.type == "text":
                 hint = f'To use it, upload with columns {{"{column.name}": {{"type": "category"}}}}.'
             warnings.append(Fault(f"columns.{column.name}", aside.code, message, hint))
-    if (duplicates := duplicate_rows(columns)) >= DUPLICATE_SHARE * len(columns[0].values):
+    if duplicates >= DUPLICATE_SHARE * columns[0].row_count:
         message = f"{duplicates} rows are the same as an earlier one, in every column."
         hint = "If they were recorded twice, remove them: else a row that is trained on may be tested on."
         warnings.append(Fault("rows", "duplicate_rows", message, hint))
     return described, warnings
 
 
-def duplicate_rows(columns: Sequence[TypedColumn]) -> int:
-    """How many rows are, in every column, the same as one before them (by a hash of 64 bits)."""
-    frame = pl.DataFrame([column.series.alias(str(i)) for i, column in enumerate(columns)])
-    return frame.height - frame.hash_rows().n_unique()
-
-
 def _figures(column: TypedColumn) -> dict[str, object]:
     if column.type == "number":
         return _number_figures(column.present())
+    if column.type == "date":
+        return _date_figures(column.present())
     if column.type == "text":
-        return {"distinct": len(column.categories or ())}
+        return {"distinct": column.distinct}
     categories = column.categories or ()
     counts = np.bincount(column.present(), minlength=len(categories))
     return {
@@ -106,6 +104,19 @@ def _histogram(values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> list[i
     return counts
 
 
+def _date_figures(values: NDArray[np.float64]) -> dict[str, object]:
+    """The first and the last moment, and how many different ones there are."""
+    if not len(values):
+        return {"first": None, "last": None, "distinct": 0, "times": False}
+    distinct = len(np.unique(values))
+    return {
+        "first": moment(float(values.min())),
+        "last": moment(float(values.max())),
+        "distinct": distinct if distinct <= DISTINCT_LIMIT else None,
+        "times": has_times(values),
+    }
+
+
 def _finite(figure: float) -> float | None:
     return float(figure) if np.isfinite(figure) else None
 
@@ -127,22 +138,23 @@ def _set_aside(columns: Sequence[TypedColumn]) -> list[SetAside | None]:
 
 
 def _useless(column: TypedColumn) -> SetAside | None:
-    present = column.present()
-    if not len(present):
+    if column.missing == column.row_count:
         return SetAside("empty_column", "all of its values are missing")
-    if (present == present[0]).all():
+    if column.distinct == 1 or (column.type != "text" and _is_constant(column.present())):
         return SetAside("constant_column", "all of its values are the same")
     if column.type != "text":
         return None
-    if is_date(column.categories or ()):
-        return SetAside("date_column", "dates are not used yet")
-    if len(column.categories or ()) == len(present):
+    if column.all_different:
         return SetAside("identifier_column", "every value is different, as in an identifier")
     return SetAside("text_column", "it is free text: it has many distinct or long values")
 
 
+def _is_constant(values: NDArray[Any]) -> bool:
+    return bool((values == values[0]).all())
+
+
 def _identifier(column: TypedColumn) -> SetAside | None:
-    if column.corrected or column.type == "boolean":
+    if column.corrected or column.type in ("boolean", "date", "text"):
         return None
     values = column.present()
     if len(np.unique(values)) < len(values):

@@ -105,7 +105,9 @@ def weights_fault(columns: Columns, name: str | None, target: str | Sequence[str
 def bytes_per_row(columns: Columns, names: Iterable[str]) -> int:
     """What a row of these columns takes in a table: see `table.Column`."""
     taken = set(names)
-    return sum(8 if column["type"] == "number" else 4 for column in columns if column["name"] in taken)
+    return sum(
+        8 if column["type"] in ("number", "date") else 4 for column in columns if column["name"] in taken
+    )
 
 
 def output_width(columns: Columns, target: str | Sequence[str], task: Task) -> int:
@@ -146,6 +148,8 @@ def _target(by_name: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str,
         raise Invalid(None, _unknown("target", name, by_name))
     if column["type"] == "text":
         raise _invalid("target", "text_column", f"'{name}' is text.", _as_category(name))
+    if column["type"] == "date":
+        raise _invalid("target", "wrong_type", f"'{name}' is a date.", "Predict a number, or a category.")
     if column["distinct"] == 0:
         raise _invalid("target", "empty_column", f"All values of '{name}' are missing.", _ANOTHER)
     if column["distinct"] == 1:

@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
-from fastapi import Path as PathParam
-from fastapi.responses import FileResponse
 from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from app.datasets import parquet, service
+from app.datasets import service, waiting
 from app.datasets.bodies import RAW_TYPES, UPLOAD_BODY
-from app.datasets.schemas import DatasetAnswer, DatasetChange, RowsAnswer, Status
+from app.datasets.jail import ParseRequest
+from app.datasets.retyping import retype
+from app.datasets.schemas import DatasetAnswer, DatasetChange, Status
+from app.datasets.storing import Reading
 from app.dependencies import (
+    DatasetId,
     OnceDep,
     PrincipalDep,
     State,
@@ -42,10 +44,6 @@ routes = router("/v1/datasets", "datasets")
 FORM_CHARSETS = frozenset(
     {b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin-1", b"windows-1252"}
 )
-
-DatasetId = Annotated[
-    str, PathParam(max_length=64, description="The dataset's id.", examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"])
-]
 
 
 @routes.post(
@@ -82,7 +80,10 @@ async def create(
         ),
     ] = None,
 ) -> Response:
-    """Parse a file into typed columns and keep it. Types are inferred from all rows."""
+    """Parse a file into typed columns and keep it. Types are inferred from all rows.
+
+    What takes longer than a few seconds is answered as ``processing``: read it with ?wait=.
+    """
     with state.admission.under_way(principal.project_id):
         if once.key is None:  # else there may be an answer already
             await run_in_threadpool(state.uploads.foresee, principal)
@@ -101,18 +102,25 @@ async def _created(
             async with with_room(request, state.disk).form(max_files=1, max_fields=10) as form:
                 said |= _said(form)
                 columns = service.object_in_text(_text(form, "columns"), "columns")
-                await run_in_threadpool(_save, form, upload, state.disk)
+                charset = await run_in_threadpool(_save, form, upload, state.disk)
         elif kind in RAW_TYPES:
-            columns = {}
+            columns, charset = {}, _charset(request.headers["content-type"])
             await _receive(with_room(request, state.disk), upload)
         else:
             raise UnsupportedMediaType(f"Send multipart/form-data with a 'file', or {', '.join(RAW_TYPES)}.")
-        sent = partial(service.as_sent, upload, said, columns)
-        create = partial(state.uploads.create, principal, upload, said, columns, once)
-        async with state.admission.turn(principal.project_id):
-            return created(await run_in_threadpool(once.run, sent, create))
-    finally:
+    except BaseException:
         upload.unlink(missing_ok=True)
+        raise
+    sent = partial(service.as_sent, upload, dict(said), columns)
+    reading = Reading(principal, upload, said, ParseRequest(columns, charset), once)
+    return created(await state.readings.create(reading, sent))
+
+
+def _charset(content_type: str) -> str | None:
+    """What is said of a file of text; JSON is UTF-8, whatever is said."""
+    kind, options = parse_options_header(content_type)
+    said = options.get(b"charset")
+    return said.decode("latin-1")[:40] if said and kind.startswith(b"text/") else None
 
 
 def _check_charset(request: Request) -> None:
@@ -145,7 +153,8 @@ def _said(form: FormData) -> dict[str, Any]:
     return said
 
 
-def _save(form: FormData, upload: Path, disk: Disk) -> None:
+def _save(form: FormData, upload: Path, disk: Disk) -> str | None:
+    """Write the file, and return the charset that is said of it."""
     file = form.get("file")
     if not isinstance(file, UploadFile):
         message = "The form has no whole part 'file' with a file."
@@ -159,6 +168,7 @@ def _save(form: FormData, upload: Path, disk: Disk) -> None:
         while block := file.file.read(1 << 20):
             disk.require(len(block))
             target.write(block)
+    return _charset(file.content_type or "")
 
 
 async def _receive(request: Request, upload: Path) -> None:
@@ -207,11 +217,27 @@ def listing(
     response_model=DatasetAnswer,
     summary="Read a dataset",
     response_description="The dataset.",
+    responses={429: refused("As many streams and waiting requests are open as there may be.")},
 )
-def read(dataset_id: DatasetId, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
-    """The dataset's columns and their profile."""
-    with state.database.reading() as session:
-        return service.answer(principal, service.get(session, principal, dataset_id))
+async def read(
+    dataset_id: DatasetId,
+    state: StateDep,
+    principal: PrincipalDep,
+    wait: Annotated[
+        float,
+        Query(
+            ge=0,
+            le=3600,
+            allow_inf_nan=False,
+            description="Most seconds to wait for a file that is being read.",
+            examples=[30],
+        ),
+    ] = 0.0,
+) -> dict[str, Any]:
+    """The dataset's columns and their profile. With ?wait= the answer comes when its file has been read."""
+    seconds = min(wait, state.settings.max_wait_seconds)
+    place = partial(state.following.places.taken, principal.key_id)
+    return await waiting.read(state.database, principal, dataset_id, seconds, place)
 
 
 @routes.patch(
@@ -219,12 +245,24 @@ def read(dataset_id: DatasetId, state: StateDep, principal: PrincipalDep) -> dic
     response_model=DatasetAnswer,
     summary="Change a dataset",
     response_description="The dataset as it is now.",
-    responses={409: refused("Jobs of other projects use it: it cannot stop being shared.")},
+    responses={
+        409: refused(
+            "Jobs of other projects use it: it cannot stop being shared; or jobs have learned from it: its "
+            "columns stay as they are."
+        )
+    },
 )
 def change(
     dataset_id: DatasetId, body: DatasetChange, state: StateDep, principal: PrincipalDep
 ) -> dict[str, Any]:
-    """Change its name or metadata; an administrator also shares it with every project, or no more."""
+    """Change its name, its metadata, or the types of columns while no job has learned from it; an
+    administrator also shares it with every project, or no more.
+
+    Columns are typed anew from the values that are stored: what a number was spelled like is not among them.
+    """
+    if body.columns:
+        parts = state.blobs, state.jail, state.settings.data_dir
+        retype(*parts, principal, dataset_id, body.columns)
     with state.database.writing() as session:
         dataset = service.own(session, principal, dataset_id)
         rename(dataset, body)
@@ -244,50 +282,3 @@ def delete(dataset_id: DatasetId, state: StateDep, principal: PrincipalDep) -> N
     """Refused while an unfinished job uses it; finished jobs keep its SHA-256."""
     with state.database.writing() as session:
         service.delete(session, state.blobs, principal, dataset_id)
-
-
-@routes.get(
-    "/{dataset_id}/rows",
-    response_model=RowsAnswer,
-    summary="Read rows",
-    response_description="A page of rows.",
-)
-def rows(
-    dataset_id: DatasetId,
-    state: StateDep,
-    principal: PrincipalDep,
-    after: Annotated[
-        int, Query(ge=-1, lt=2**53, description="Row number before the page.", examples=[19])
-    ] = -1,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Most rows of the page.", examples=[100])] = 20,
-) -> dict[str, Any]:
-    """Rows with their values; a missing one is null. Rows count from 0."""
-    with state.database.reading() as session:
-        dataset = service.get(session, principal, dataset_id)
-        source = parquet.source(session, state.blobs, state.cache, dataset)
-        data = parquet.rows(source, after + 1, limit)
-    last = after + len(data)
-    return {
-        "data": data,
-        "first_id": after + 1 if data else None,
-        "last_id": last if data else None,
-        "has_more": last + 1 < dataset.row_count,
-    }
-
-
-@routes.get(
-    "/{dataset_id}/content",
-    summary="Download as Parquet",
-    response_class=Response,
-    response_description="The file.",
-    responses={200: {"content": {"application/vnd.apache.parquet": {}}}},
-)
-def content(dataset_id: DatasetId, state: StateDep, principal: PrincipalDep) -> Response:
-    """The typed columns, as one Parquet file."""
-    kind = "application/vnd.apache.parquet"
-    with state.database.reading() as session:
-        dataset = service.get(session, principal, dataset_id)
-        source = parquet.source(session, state.blobs, state.cache, dataset)
-    if isinstance(source, Path):
-        return FileResponse(source, media_type=kind, filename=f"{dataset.id}.parquet")
-    return Response(source.getvalue(), media_type=kind)

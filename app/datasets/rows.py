@@ -7,12 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from app.datasets.date_features import DateFeature
 from app.datasets.features import BooleanFeature, CategoryFeature, Feature, Floats, NumberFeature
+from app.datasets.moments import seconds_of
+from app.datasets.spelling import TRUTH
 from app.datasets.table import MISSING_WORDS
 from app.errors import Fault, Invalid
 
 FAULT_LIMIT = 20
 _UNKNOWN = "No training row has this category: it was encoded as unknown."
+
+TRUTH_OR_MISSING: dict[str, bool | None] = {**TRUTH, **dict.fromkeys(MISSING_WORDS)}
 
 KINDS = {
     bool: "a boolean",
@@ -99,6 +104,8 @@ def _slot(feature: Feature, start: int) -> Encode:
             return _boolean(feature, start)
         case CategoryFeature():
             return _category(feature, start)
+        case DateFeature():
+            return _date(feature, start)
 
 
 def _mark(feature: Feature, start: int) -> int | None:
@@ -137,11 +144,28 @@ def _boolean(feature: BooleanFeature, start: int) -> Encode:
     mark = _mark(feature, start)
 
     def encode(value: object, inputs: list[float]) -> _Refusal | None:
+        if type(value) is str and (word := value.strip().lower()) in TRUTH_OR_MISSING:
+            value = TRUTH_OR_MISSING[word]
         if value is not None and type(value) is not bool:
             return _wrong_kind("a boolean", value)
         if value is None and mark is not None:
             inputs[mark] = 1.0
         inputs[start] = float(feature.most_frequent if value is None else value)
+        return None
+
+    return encode
+
+
+def _date(feature: DateFeature, start: int) -> Encode:
+    def encode(value: object, inputs: list[float]) -> _Refusal | None:
+        if value is not None and type(value) is not str:
+            return _wrong_kind("a date", value)
+        seconds = None
+        if value is not None and value.strip().lower() not in MISSING_WORDS:
+            seconds = seconds_of(value, feature.date_format)
+            if seconds is None:
+                return _Refusal("not_a_date", "Expected a date, as 2024-01-31 or as the dataset writes them.")
+        feature.encode_one(seconds, inputs, start)
         return None
 
     return encode

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from app.codes import PROBLEMS
 from app.schemas import (
     Answer,
     CreatedAt,
@@ -12,10 +13,12 @@ from app.schemas import (
     Name,
     OwnName,
     OwnNotes,
+    ProblemFault,
     Renamed,
     Request,
     Shape,
     Warned,
+    words,
 )
 
 Status = Literal["processing", "ready", "failed"]
@@ -43,6 +46,12 @@ class DatasetChange(Renamed):
         description="Whether every project may read it and train on it: for administrators; null leaves it.",
         examples=[True],
     )
+    columns: dict[str, Any] | None = Field(
+        None,
+        max_length=5_000,
+        description="Types of columns, while no job has learned from the dataset; others stay as they are.",
+        examples=[{"zip": {"type": "category"}}],
+    )
 
 
 class ColumnAnswer(Answer):
@@ -60,7 +69,9 @@ class ColumnAnswer(Answer):
         description="Why it is set aside; null when it is not.", examples=["all of its values are the same"]
     )
     distinct: int | None = Field(
-        None, description="Different values; null where a number has more than 1,000.", examples=[164]
+        None,
+        description="Different values; null where a number or date has more than 1,000, text over a million.",
+        examples=[164],
     )
     min: float | None = Field(None, description="Numbers: the least.", examples=[32.1])
     max: float | None = Field(None, description="Numbers: the greatest.", examples=[59.6])
@@ -80,6 +91,15 @@ class ColumnAnswer(Answer):
         examples=[[1, 4, 13, 27, 31, 38, 29, 21, 19, 24, 33, 29, 27, 22, 12, 8, 2, 1, 0, 1]],
     )
     integer: bool | None = Field(None, description="Numbers: whether all are whole.", examples=[False])
+    first: str | None = Field(
+        None, description="Dates: the first moment, ISO 8601, UTC.", examples=["2007-11-11"]
+    )
+    last: str | None = Field(
+        None, description="Dates: the last moment, ISO 8601, UTC.", examples=["2009-12-01T10:30:00"]
+    )
+    times: bool | None = Field(
+        None, description="Dates: whether any has a time of day, and so its own inputs.", examples=[True]
+    )
     categories: list[str] | None = Field(
         None,
         description="Categories and booleans: all values, in code-point order.",
@@ -92,8 +112,20 @@ class ColumnAnswer(Answer):
     )
 
 
+class DatasetError(Answer):
+    """Why a file could not be read."""
+
+    code: str = Field(
+        description="What it is, from one published table.",
+        examples=["invalid_dataset"],
+        json_schema_extra=words(PROBLEMS),
+    )
+    detail: str = Field(description="What is wrong.", examples=["The file cannot be read as a dataset."])
+    errors: list[ProblemFault] = Field(description="Each thing that is wrong, and where.")
+
+
 class DatasetAnswer(Answer):
-    """A table of typed columns. Its content never changes."""
+    """A table of typed columns. Its content never changes once a job has learned from it."""
 
     object: Literal["dataset"] = Field("dataset", description="What this is.", examples=["dataset"])
     id: str = Field(description="Its id.", examples=["ds_0n5c1k4v8d2s6m9q3x7z1b5f"])
@@ -106,9 +138,12 @@ class DatasetAnswer(Answer):
         description="Whether another project shares it: only there can it be changed or deleted.",
         examples=[False],
     )
-    status: Status = Field(description="Whether jobs can use it.", examples=["ready"])
-    sha256: str = Field(
-        description="SHA-256 of the content: the same for the same data as CSV, gzip or JSON.",
+    status: Status = Field(
+        description="Whether jobs can use it: processing while its file is read, failed where it is none.",
+        examples=["ready"],
+    )
+    sha256: str | None = Field(
+        description="SHA-256 of the content, the same for the same data in any format; null unless ready.",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )
     size_bytes: int = Field(description="Bytes of the stored Parquet.", examples=[8124])
@@ -116,7 +151,10 @@ class DatasetAnswer(Answer):
     columns: list[Annotated[dict[str, Any], Shape(ColumnAnswer)]] = Field(
         description="The columns, in the order of the file."
     )
-    warnings: list[Warned] = Field(description="What was set aside, and why.")
+    warnings: list[Warned] = Field(description="What was guessed or set aside, and why.")
+    error: DatasetError | None = Field(
+        None, description="Why the file could not be read, where the status is failed."
+    )
 
 
 class RowsAnswer(Answer):

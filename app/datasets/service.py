@@ -1,127 +1,26 @@
-"""Datasets: an upload is parsed in a jailed child, kept as Parquet, and described in a row."""
+"""Datasets: who sees one, shares it and deletes it. How a file becomes one: see `storing`."""
 
 import hashlib
-import secrets
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from app import strict_json
-from app.datasets.content import cached_table, keep_table
-from app.datasets.jail import Jail, Parsed, ParseRequest
-from app.datasets.schemas import Envelope
-from app.errors import Conflict, Fault, Invalid, InvalidDataset, MalformedRequest, QuotaReached, ReadOnly
-from app.keys.idempotency import Answered, Once
+from app.errors import Conflict, Fault, Invalid, InvalidDataset, MalformedRequest, ReadOnly
 from app.keys.service import Principal
-from app.projects import quotas
-from app.projects.quotas import Quotas
 from app.storage import lookup
-from app.storage.blobs import Blobs, Staged
-from app.storage.columns import new_id, now
-from app.storage.disk import Disk
+from app.storage.blobs import Blobs
 from app.storage.scope import across
 from app.storage.tables import Dataset, Job
-from app.validation import invalid
 
 FINISHED = ("succeeded", "failed", "cancelled")
 
-_envelope = TypeAdapter(Envelope)
-
-
-class Uploads:
-    """Turns received files into datasets."""
-
-    def __init__(self, blobs: Blobs, jail: Jail, disk: Disk, data_dir: Path, default: Quotas) -> None:
-        self._disk = disk
-        self._default = default
-        self._blobs = blobs
-        self._jail = jail
-        self._incoming = data_dir / "incoming"
-        self._cache = data_dir / "cache"
-        self._incoming.mkdir(parents=True, exist_ok=True)
-
-    def place(self) -> Path:
-        """Where to write the next upload; `create` deletes it."""
-        return self._incoming / secrets.token_hex(16)
-
-    def create(
-        self,
-        principal: Principal,
-        upload: Path,
-        said: dict[str, Any],
-        columns: dict[str, Any],
-        once: Once,
-    ) -> Answered:
-        """Parse the file and store it. ``said``: fields of an `Envelope`, before those inside of the file.
-
-        Raises InvalidDataset, TooLarge, Invalid for what was said, or Forbidden where it is to be shared.
-
-        Raises QuotaReached, DiskFull, and OSError, for want of room; nothing of it is left then.
-        """
-        try:
-            with tempfile.TemporaryDirectory(dir=self._incoming) as scratch:
-                parsed = self._jail.parse(upload, Path(scratch), ParseRequest(columns))
-                size = parsed.parquet.stat().st_size
-                self._disk.require(size)
-                envelope = _checked(said | parsed.envelope)
-                if envelope.shared:
-                    principal.need("admin")
-                if once.key is None:  # else there may be an answer already, which the transaction finds
-                    self.foresee(principal, size)
-                content = self._blobs.stage(parsed.parquet)
-                keep_table(parsed.table, self._cache, parsed.sha256)
-                try:
-                    return self._store(principal, parsed, envelope, content, once)
-                except QuotaReached:  # another has taken the last place meanwhile
-                    self._discard(parsed.sha256, content)
-                    raise
-        finally:
-            upload.unlink(missing_ok=True)
-
-    def foresee(self, principal: Principal, size: int = 1) -> None:
-        """Raise QuotaReached where one more dataset of that many bytes would be refused as things stand."""
-        with self._blobs.database.reading() as session:
-            held = quotas.of(session, principal.project_id, self._default)
-            quotas.admit_dataset(session, principal.project_id, held, size)
-
-    def _discard(self, sha256: str, content: Staged) -> None:
-        """Delete what was stored ahead of a dataset that there will not be, unless another has the same."""
-        with self._blobs.database.writing() as session:
-            self._blobs.discard(session, content)
-            with across(session):
-                named = session.scalar(sa.select(Dataset.id).where(Dataset.sha256 == sha256).limit(1))
-            if named is None:
-                cached_table(self._cache, sha256).unlink(missing_ok=True)
-
-    def _store(
-        self, principal: Principal, parsed: Parsed, envelope: Envelope, content: Staged, once: Once
-    ) -> Answered:
-        dataset = Dataset(
-            id=new_id("ds"),
-            project_id=principal.project_id,
-            created_by=principal.key_id,
-            created_at=now(),
-            name=envelope.name,
-            labels=envelope.metadata,
-            status="ready",
-            sha256=parsed.sha256,
-            size_bytes=content.size,
-            row_count=parsed.row_count,
-            columns=parsed.columns,
-            warnings=parsed.warnings,
-            content=content.sha256,
-            shared=envelope.shared,
-        )
-        with once.writing() as session:
-            self._blobs.attach(session, content)
-            held = quotas.of(session, principal.project_id, self._default, lock=True)
-            quotas.admit_dataset(session, principal.project_id, held, content.size)
-            session.add(dataset)
-            return once.answer(session, f"/v1/datasets/{dataset.id}", answer(principal, dataset))
+NOT_READY = {
+    "processing": "its file is still being read. Ask for it with ?wait=.",
+    "failed": "its file could not be read, and its error says why.",
+}
 
 
 def as_sent(upload: Path, said: dict[str, Any], columns: dict[str, Any]) -> dict[str, Any]:
@@ -129,13 +28,6 @@ def as_sent(upload: Path, said: dict[str, Any], columns: dict[str, Any]) -> dict
     with upload.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return {"file": sha256, **said, "columns": columns}
-
-
-def _checked(envelope: dict[str, Any]) -> Envelope:
-    try:
-        return _envelope.validate_python(envelope)
-    except ValidationError as error:
-        raise invalid(error.errors(include_url=False), envelope, ("body",)) from None
 
 
 EXAMPLES = {"columns": '{"zip": {"type": "category"}}', "metadata": '{"source": "Palmer station"}'}
@@ -169,20 +61,31 @@ def get(
     *,
     param: str = "dataset_id",
     keep: bool = False,
+    ready: bool = True,
 ) -> Dataset:
     """The project's own dataset, or one that is shared, to read it and to train on it.
 
-    With ``keep`` it can be neither deleted nor shared no more before this transaction ends.
+    With ``keep`` it can be neither deleted nor shared no more before this transaction ends. Raises NotFound,
+    and Conflict where its rows are not there (yet), unless it need not be ``ready``.
     """
-    return lookup.get(session, Dataset, principal.project_id, dataset_id, param, lock=keep, shared=True)
+    found = lookup.get(session, Dataset, principal.project_id, dataset_id, param, lock=keep, shared=True)
+    if ready and found.status != "ready":
+        raise Conflict(
+            f"The dataset is {found.status}: {NOT_READY[found.status]}", allowed=("read", "delete")
+        )
+    return found
 
 
 def own(session: Session, principal: Principal, dataset_id: str) -> Dataset:
     """The project's own dataset, to change it. Raises NotFound, or ReadOnly where another shares it."""
-    dataset = get(session, principal, dataset_id, keep=True)
+    dataset = get(session, principal, dataset_id, keep=True, ready=False)
+    check_own(principal, dataset)
+    return dataset
+
+
+def check_own(principal: Principal, dataset: Dataset) -> None:
     if dataset.project_id != principal.project_id:
         raise ReadOnly
-    return dataset
 
 
 def share(session: Session, principal: Principal, dataset: Dataset, shared: bool) -> None:
@@ -231,9 +134,10 @@ def answer(principal: Principal, dataset: Dataset) -> dict[str, Any]:
         "shared": dataset.shared,
         "read_only": dataset.project_id != principal.project_id,
         "status": dataset.status,
-        "sha256": dataset.sha256,
+        "sha256": dataset.sha256 or None,
         "size_bytes": dataset.size_bytes,
         "row_count": dataset.row_count,
         "columns": dataset.columns,
         "warnings": dataset.warnings,
+        "error": dataset.error,
     }

@@ -88,20 +88,25 @@ class Once:
         self._ours = {f"our_{name}": value for name, value in self._place.items()}
         self._request_sha256 = ""
 
+    def look_up(self, sent: Callable[[], object]) -> Answered | None:
+        """The first answer to this key, if there is one; see `run`, which this begins."""
+        if self.key is None:
+            return None
+        canonical = to_json(sent(), sort_keys=True)
+        self._request_sha256 = hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+        with self._database.reading() as session:
+            known = session.execute(FIND_LIVE, self._ours).first()
+        return None if known is None else self._again(known)
+
     def run(self, sent: Callable[[], object], create: Callable[[], Answered]) -> Answered:
         """The first answer to this key, or that of ``create``, which comes to it by `writing` and `answer`.
 
         ``sent`` tells one request from another: JSON of what the client chose. It is not called without a
         key. Raises KeyReused when it is not what came with the key the first time.
         """
-        if self.key is None:
-            return create()
-        canonical = to_json(sent(), sort_keys=True)
-        self._request_sha256 = hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
-        with self._database.reading() as session:
-            known = session.execute(FIND_LIVE, self._ours).first()
+        known = self.look_up(sent)
         if known is not None:
-            return self._again(known)
+            return known
         try:
             return create()
         except AlreadyAnswered as earlier:

@@ -116,7 +116,7 @@ def described(model: Model) -> dict[str, Any]:
             {
                 "name": each.name,
                 "type": each.type,
-                "categories": list(each.categories) if each.type != "number" else None,
+                "categories": None if each.type == "number" or each.type == "date" else list(each.categories),
             }
             for each in encoding.features
         ],

@@ -5,17 +5,22 @@ thousand rows at a time.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from app.datasets import inference, parsing, unpacking
+from app.datasets import cells, columnar, formats, inference
 from app.datasets.encoding import Encoding
 from app.datasets.features import CategoryFeature
-from app.datasets.table import Column, Table
+from app.datasets.source import Parts, Source
+from app.datasets.survey import Survey, survey
+from app.datasets.table import Table, load
+from app.datasets.writing import Writer
 from app.errors import Fault, InvalidDataset
 from app.predictions import answers, carried
 from app.predictions.carried import Carried
@@ -24,6 +29,7 @@ from app.predictions.outputs import compute
 
 BATCH_ROWS = 8192
 FAULT_LIMIT = 20
+MATRIX = b"\x93NUMPY"
 
 
 class Opened(NamedTuple):
@@ -51,26 +57,51 @@ def predict(
 
 
 def _open(path: Path, directory: Path, encoding: Encoding, limits: Mapping[str, int], *, own: bool) -> Opened:
-    if own:
-        frame = pl.read_parquet(path).cast(pl.String)
-    else:
-        plain = unpacking.unpack(path, directory, limits["max_expanded_bytes"], limits["max_ratio"])
-        frame, _, _ = parsing._read(plain, limits["max_columns"])
-    check_names(encoding, frame.columns)
-    if not frame.height:
+    source = columnar.own(path) if own else formats.open_source(path, directory, formats.Limits(**limits))
+    if _is_matrix(path):
+        source = replace(source, frames=partial(_named, source, encoding))
+    respelled = {each.name for each in encoding.features if each.type != "number"}
+    parts = Parts(source, cells.spelled if source.spelled else partial(cells.typed, respelled=respelled))
+    found = survey(parts, limits["max_columns"])
+    names = list(found.columns)
+    check_names(encoding, names)
+    if not found.row_count:
         message = "There are no rows of data to answer."
         raise InvalidDataset(None, Fault("file", "too_few_rows", message, "Send a header and rows."))
     types = {each.name: {"type": each.type} for each in encoding.features}
-    needed = frame.select(list(types))
-    columns = inference.infer(needed, inference.read_corrections(types, needed.columns))
-    table = Table(
-        frame.height,
-        {
-            c.name: Column(c.name, each.type, c.values, c.categories)
-            for c, each in zip(columns, encoding.features, strict=True)
-        },
+    needed = Survey(found.row_count, {name: found.columns[name] for name in types})
+    decided, _ = inference.infer(
+        parts,
+        needed,
+        inference.read_corrections(types, names),
+        spelled=source.spelled,
+        decimal_comma=source.decimal_comma,
     )
-    return Opened(table, lambda: iter([frame]))
+    table = directory / "features"
+    Writer(decided, needed, table).write(parts, None)
+    return Opened(load(table), partial(_as_sent, source, names))
+
+
+def _is_matrix(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(MATRIX)) == MATRIX
+
+
+def _named(source: Source, encoding: Encoding) -> Iterator[pl.DataFrame]:
+    """A matrix's columns are the model's inputs, in their order."""
+    names = [each.name for each in encoding.features]
+    for frame in source.frames():
+        if frame.width != len(names):
+            message = f"The model has {len(names)} inputs; the matrix has {frame.width} columns."
+            raise InvalidDataset(None, Fault("file", "wrong_shape", message))
+        yield frame.rename(dict(zip(frame.columns, names, strict=True)))
+
+
+def _as_sent(source: Source, names: list[str]) -> Iterator[pl.DataFrame]:
+    """The rows as they came; a row of JSON Lines may lack a column that another has."""
+    for frame in source.frames():
+        lacking = [pl.lit(None, pl.String).alias(name) for name in names if name not in frame.columns]
+        yield frame.with_columns(lacking).select(names)
 
 
 def check_names(encoding: Encoding, names: list[str]) -> None:

@@ -16,8 +16,10 @@ SUFFIXES = {CSV: "csv", TSV: "tsv", JSON_LINES: "jsonl", PARQUET: "parquet", ARR
 """The types of answers, and what such files are called."""
 
 READ = {
-    **{kind: kind for kind in (CSV, TSV, JSON_LINES, NPY)},
+    **{kind: kind for kind in SUFFIXES},
     "application/x-ndjson": JSON_LINES,
+    "application/x-parquet": PARQUET,
+    "application/vnd.apache.arrow.stream": ARROW,
     "application/gzip": CSV,
     "application/x-gzip": CSV,
     "application/octet-stream": CSV,

@@ -74,8 +74,8 @@ _shape = TypeAdapter(PredictRequest)
 async def predict(request: Request) -> Response:
     """Answers for named raw rows (the model's own encoding is applied), for encoded inputs, or for a file.
 
-    A file of rows (CSV, JSON Lines, NPY) is answered with a file, in the type that Accept names or in its
-    own: its columns, then `prediction` and `probability_<class>`. NPY has the raw numbers of
+    A file of rows (CSV, JSON Lines, Parquet, Arrow, NPY) is answered with a file, in the type that Accept
+    names or in its own: its columns, then `prediction` and `probability_<class>`. NPY has the raw numbers of
     the model's inputs, in their order, and gets the probabilities, or the predictions, alone.
     """
     principal = principal_of(request)

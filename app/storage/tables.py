@@ -31,6 +31,7 @@ from app.storage.service_tables import Usage as Usage
 from app.storage.service_tables import Webhook as Webhook
 from app.storage.service_tables import WebhookCursor as WebhookCursor
 from app.storage.service_tables import Worker as Worker
+from app.storage.upload_tables import Upload as Upload
 
 
 class Project(Walled, Table):
@@ -89,7 +90,11 @@ class BlobChunk(Table):
 
 
 class Dataset(Owned, Table):
-    """``last_used_at``: the latest end of those of its jobs that have been deleted."""
+    """``last_used_at``: the latest end of those of its jobs that have been deleted.
+
+    One that is not ready has no ``sha256``, and for its ``content`` the blob of no bytes. ``lease_until``, on
+    the database's clock: who reads its file is gone when that is over. ``error``: why it could not be read.
+    """
 
     __tablename__ = "datasets"
     __table_args__ = (
@@ -109,6 +114,8 @@ class Dataset(Owned, Table):
     content: Mapped[str] = blob_reference()
     shared: Mapped[bool] = mapped_column(default=False)
     last_used_at: Mapped[datetime | None]
+    lease_until: Mapped[float | None]
+    error: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
 
     @classmethod
     def seen_by(cls, project_id: Any) -> sa.ColumnElement[bool]:

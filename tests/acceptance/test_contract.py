@@ -80,7 +80,7 @@ def test_every_time_in_an_answer_is_utc(client: httpx.Client, objects: dict[str,
 
 
 LISTS = (
-    *("/v1/datasets", "/v1/architectures", "/v1/jobs", "/v1/models", "/v1/webhooks"),
+    *("/v1/datasets", "/v1/uploads", "/v1/architectures", "/v1/jobs", "/v1/models", "/v1/webhooks"),
     *("/v1/splits", "/v1/cross-validations"),
     *("/v1/keys", "/v1/projects", "/v1/workers", "/v1/audit"),
 )

@@ -30,6 +30,7 @@ ONE_PASS = {"epochs": 1, "validation_fraction": 0.0, "early_stopping": None}
 THEIRS, MINE = "a project of others", "an intruder"
 CREATES: dict[str, Json] = {
     "POST /v1/datasets": {"rows": [{"x": 1}, {"x": 2}]},
+    "POST /v1/uploads": {"size_bytes": 10},
     "POST /v1/architectures": {"layers": [{"units": 7}]},
     "POST /v1/webhooks": HOOK,
     "POST /v1/models": model_file(),
@@ -62,6 +63,7 @@ class Side:
             "ds": dataset,
             "split": split,
             "cv": folds["id"],
+            "upl": self._make("uploads", {"size_bytes": 10, **notes}),
             "arch": architecture,
             "job": job["id"],
             "mdl": job["model_id"],
@@ -138,6 +140,8 @@ def attempts(server: Server, theirs: Side, mine: Side, foreign: dict[str, list[s
     bodies: dict[str, Json] = {
         **CREATES,
         "PATCH /v1/datasets/{dataset_id}": {"name": "mine"},
+        "PATCH /v1/uploads/{upload_id}": {},
+        "POST /v1/uploads/{upload_id}/complete": {},
         "PATCH /v1/architectures/{architecture_id}": {"name": "mine"},
         "POST /v1/splits": {"dataset_id": mine.ids["ds"], "target": "y"},
         "PATCH /v1/splits/{split_id}": {"name": "mine"},

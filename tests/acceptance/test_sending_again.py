@@ -48,6 +48,7 @@ def bodies(dataset: str) -> dict[str, tuple[Sent, Sent]]:
             {"json": {"layers": [{"units": 3}], "name": "a"}},
             {"json": {"layers": [{"units": 4}], "name": "a"}},
         ),
+        "/v1/uploads": ({"json": {"size_bytes": 5}}, {"json": {"size_bytes": 6}}),
         "/v1/jobs": ({"json": job}, {"json": job | {"priority": 1}}),
         "/v1/splits": ({"json": split}, {"json": split | {"seed": 1}}),
         "/v1/cross-validations": ({"json": job | {"folds": 2}}, {"json": job | {"folds": 3}}),

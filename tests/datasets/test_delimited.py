@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,9 +19,14 @@ cells = st.text(st.sampled_from(string.ascii_letters + "0123456789 ,;\t|\"'\né�
 plain_cells = st.text(st.sampled_from(string.ascii_letters + "0123456789 .é…"), max_size=6)
 
 
+def whole(path: Path) -> pl.DataFrame:
+    source = delimited.open_source(path, 5_000)
+    return pl.concat(list(source.frames()))
+
+
 def frame_of(content: bytes, path: Path) -> list[tuple[str, ...]]:
     path.write_bytes(content)
-    return [tuple(cell or "" for cell in row) for row in delimited.read(path, 5_000)[0].rows()]
+    return [tuple(cell or "" for cell in row) for row in whole(path).rows()]
 
 
 @settings(deadline=None, max_examples=50)
@@ -75,7 +81,7 @@ def test_the_delimiter_is_found_where_others_occur_in_cells(tmp_path: Path, deli
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
     for text in ("a,b\n1,2\n3,4\n", '"a",b\n1,2\n3,4\n'):
         (tmp_path / "file").write_bytes(b"\xef\xbb\xbf" + text.encode())
-        assert delimited.read(tmp_path / "file", 10)[0].columns == ["a", "b"]
+        assert whole(tmp_path / "file").columns == ["a", "b"]
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
@@ -122,7 +128,7 @@ def test_unusable_text_is_refused(refused: Refused, content: str, code: str) -> 
 
 def test_a_header_of_numbers_is_data(read: Callable[..., object], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("5.1,3.5\n4.9,3\n4.7,3.2\n")
-    frame, warnings = delimited.read(tmp_path / "file", 10)
+    frame, warnings = whole(tmp_path / "file"), delimited.open_source(tmp_path / "file", 10).warnings
     assert frame.columns == ["column_1", "column_2"]
     assert frame.rows()[0] == ("5.1", "3.5")
     assert frame.height == 3
@@ -131,7 +137,7 @@ def test_a_header_of_numbers_is_data(read: Callable[..., object], tmp_path: Path
 
 def test_an_unnamed_column_gets_a_free_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_text(",column_1,b\n1,2,3\n4,5,6\n")
-    frame, warnings = delimited.read(tmp_path / "file", 10)
+    frame, warnings = whole(tmp_path / "file"), delimited.open_source(tmp_path / "file", 10).warnings
     assert frame.columns == ["column_1_", "column_1", "b"]
     assert [(warning.code, warning.param) for warning in warnings] == [
         ("unnamed_column", "columns.column_1_")
@@ -142,4 +148,24 @@ def test_many_rows_are_quick(tmp_path: Path) -> None:
     values = np.arange(600_000).reshape(-1, 6)
     text = "a,b,c,d,e,f\n" + "\n".join(",".join(map(str, row)) for row in values.tolist())
     (tmp_path / "file").write_text(text)
-    assert delimited.read(tmp_path / "file", 10)[0].height == 100_000
+    assert whole(tmp_path / "file").height == 100_000
+
+
+def test_single_quotes_are_quotes_where_the_fields_have_them(tmp_path: Path) -> None:
+    text = "'a','b'\n'x, y','it''s'\n'z','1'\n"
+    assert frame_of(text.encode(), tmp_path / "file") == [("x, y", "it's"), ("z", "1")]
+    text = "name,n\nO'Hara,1\n'tis,2\nrock 'n' roll,3\n"
+    assert [row[0] for row in frame_of(text.encode(), tmp_path / "file")] == [
+        "O'Hara",
+        "'tis",
+        "rock 'n' roll",
+    ]
+
+
+def test_spaces_part_numbers_but_not_words(tmp_path: Path) -> None:
+    text = "  mass   width label\n 1.5  2   a\n12    3.25 b  \n NA  4  c\n"
+    found = [("1.5", "2", "a"), ("12", "3.25", "b"), ("NA", "4", "c")]
+    assert frame_of(text.encode(), tmp_path / "file") == found
+    assert whole(tmp_path / "file").columns == ["mass", "width", "label"]
+    words = "full name\nAda Lovelace\nAlan Turing\nGrace Hopper\n"
+    assert frame_of(words.encode(), tmp_path / "file")[0] == ("Ada Lovelace",)

@@ -86,7 +86,7 @@ def test_columns_that_cannot_teach_are_set_aside_with_a_reason_and_a_warning(rea
         "note": False,
         "same": False,
         "empty": False,
-        "day": False,
+        "day": True,
         "value": True,
         "label": True,
     }
@@ -97,7 +97,6 @@ def test_columns_that_cannot_teach_are_set_aside_with_a_reason_and_a_warning(rea
         ("text_column", "columns.note"),
         ("constant_column", "columns.same"),
         ("empty_column", "columns.empty"),
-        ("date_column", "columns.day"),
     ]
     assert all(upload.columns[param.removeprefix("columns.")]["reason"] for _, param in upload.warnings)
 

@@ -92,7 +92,7 @@ def resident_bytes() -> int:
 
 def test_a_table_is_loaded_without_being_read(tmp_path: Path) -> None:
     values = np.arange(8_000_000, dtype=np.float64)
-    codes = np.array([0, 1, -1] * 2, dtype=np.int32)
+    codes = np.resize(np.array([0, 1, -1], dtype=np.int32), len(values))
     columns = {"x": Column("x", "number", values), "c": Column("c", "category", codes, ("é", '"'))}
     save(Table(len(values), columns), tmp_path / "table")
     before = resident_bytes()
@@ -101,7 +101,7 @@ def test_a_table_is_loaded_without_being_read(tmp_path: Path) -> None:
     assert resident_bytes() - before < 4 << 20
     assert table.row_count == len(values)
     assert table.columns["c"].categories == ("é", '"')
-    assert table.columns["c"].values.tolist() == codes.tolist()
+    assert table.columns["c"].values[:4].tolist() == [0, 1, -1, 0]
     assert not table.columns["x"].values.flags.writeable
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from app.datasets.jail import Jail
-from app.datasets.service import Uploads
+from app.datasets.jail import Jail, ParseRequest
+from app.datasets.storing import Reading, Uploads
 from app.errors import QuotaReached
 from app.keys.idempotency import Once
 from app.projects.quotas import Quotas
@@ -54,15 +54,18 @@ def test_who_loses_the_last_place_leaves_nothing(
         once = Once(
             database, who.project_id, "/v1/datasets", None, 201, lambda content: json.dumps(content["id"])
         )
-        uploads.create(who, path, {"name": "x"}, {}, once)
+        uploads.store(Reading(who, path, {"name": "x"}, ParseRequest(), once))
+        path.unlink()
 
-    monkeypatch.setattr(uploads, "foresee", lambda *_: None)  # as things were before another came first
+    monkeypatch.setattr(uploads, "foresee", lambda *_, **__: None)  # as things were before another came first
     upload(1)
     before = left(database, data_dir)
     assert len(before) == 2  # its content, and its table in the cache
     for seed in (2, 1):
         with pytest.raises(QuotaReached):
             upload(seed)
+        for path in (data_dir / "incoming").iterdir():
+            path.unlink()
         assert left(database, data_dir) == before
     with database.reading() as session:
         (content,) = session.scalars(sa.select(Dataset.content))

@@ -13,8 +13,8 @@ from app.storage.blobs import Blobs
 from app.storage.columns import now
 from app.storage.database import Database
 from app.storage.declaring import Table
-from app.storage.tables import Job, Model, Snapshot
-from tests.support.rows import add_job, add_model, job_row
+from app.storage.tables import Dataset, Job, Model, Snapshot, Upload
+from tests.support.rows import add_dataset, add_job, add_model, job_row
 
 
 @pytest.fixture
@@ -74,6 +74,29 @@ def test_what_is_there_counts_after_an_upgrade(empty: Database, tmp_path: Path) 
     assert (job_row(empty, job_id).kept_bytes, job_row(empty, other).kept_bytes) == (1300, 0)
     with empty.reading() as session:
         assert session.get_one(Model, model_id).size_bytes == 70
+
+
+def test_what_is_still_being_read_is_no_dataset_of_an_older_schema(empty: Database, tmp_path: Path) -> None:
+    migration.upgrade(empty)
+    add_dataset(empty, Blobs(empty, tmp_path / "blobs"))
+    with empty.writing() as session:
+        (ready,) = session.scalars(sa.select(Dataset))
+        project = ready.project_id
+        for status in ("processing", "failed"):
+            row = {each.key: getattr(ready, each.key) for each in sa.inspect(Dataset).column_attrs}
+            session.add(Dataset(**{**row, "id": f"ds_{status}", "status": status, "lease_until": 1.0}))
+        session.add(
+            Upload(
+                id="upl_1", project_id=project, created_by="key", created_at=now(), name=None, labels={},
+                shared=False, columns={}, charset=None, size_bytes=5, received=0, sha256=None, host="",
+                kept_until=1.0,
+            )
+        )  # fmt: skip
+    migration.downgrade(empty, "0006")
+    migration.upgrade(empty)
+    with empty.reading() as session:
+        assert session.scalars(sa.select(Dataset.id)).all() == [ready.id]
+        assert session.scalars(sa.select(Upload.id)).all() == []
 
 
 def test_an_upgrade_that_is_not_needed_does_nothing(empty: Database) -> None:

@@ -17,8 +17,8 @@ from tests.support.wire import Raw, Wire
 
 Json = dict[str, Any]
 
-ID = re.compile(r"^(ds|arch|split|cv|job|mdl|evl|hook|bat|key|evt|proj|aud|wrk)_[0-9a-z]+$")
-MADE = re.compile(rb"\b(ds|arch|split|cv|job|mdl|evl|hook|bat|evt)_[0-9a-z]{20,}")
+ID = re.compile(r"^(ds|upl|arch|split|cv|job|mdl|evl|hook|bat|key|evt|proj|aud|wrk)_[0-9a-z]+$")
+MADE = re.compile(rb"\b(ds|upl|arch|split|cv|job|mdl|evl|hook|bat|evt)_[0-9a-z]{20,}")
 MOMENT = re.compile(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 SECRET = re.compile(rb"whsec_[0-9A-Za-z+/=]+")
 SEEN = re.compile(rb'"seen_seconds_ago":[-0-9.e]+')
@@ -26,6 +26,7 @@ BUSY = re.compile(rb'"busy":\d+,"state":"\w+","jobs":\[[^\]]*\]')
 
 PATHS = {
     "dataset_id": "ds",
+    "upload_id": "upl",
     "architecture_id": "arch",
     "split_id": "split",
     "cross_validation_id": "cv",
@@ -60,7 +61,7 @@ PLAIN_PATHS = {"version": "1"}
 """What of the path holds no id, and stands there."""
 
 HEADERS = {"idempotency-key": "idempotency", "last-event-id": "evt", "if-none-match": "etag"}
-PLAIN_HEADERS = {"accept", "inference-header-content-length"}
+PLAIN_HEADERS = {"accept", "inference-header-content-length", "upload-offset"}
 EVERYWHERE = {"chainrule-project": "project"}
 """Headers that every operation understands, and no document lists."""
 

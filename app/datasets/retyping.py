@@ -1,0 +1,67 @@
+"""Correct the types of a dataset's columns afterwards, as long as nothing was computed from it."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.datasets import service
+from app.datasets.content import keep_table
+from app.datasets.jail import Jail
+from app.datasets.storing import describe
+from app.errors import Conflict
+from app.keys.service import Principal
+from app.storage.blobs import Blobs
+from app.storage.scope import across
+from app.storage.tables import Dataset, Job, Model
+
+OF_THE_FILE = "file"
+
+
+def retype(
+    blobs: Blobs, jail: Jail, data_dir: Path, principal: Principal, dataset_id: str, columns: dict[str, Any]
+) -> None:
+    """Read the dataset's own values anew, some columns as other types.
+
+    Raises NotFound, ReadOnly, InvalidDataset, or Conflict where jobs or models say what they learned from it.
+    """
+    database = blobs.database
+    with tempfile.TemporaryDirectory(dir=data_dir / "incoming") as name:
+        scratch = Path(name)
+        with database.reading() as session:
+            dataset = service.get(session, principal, dataset_id)
+            service.check_own(principal, dataset)
+            _check_unused(session, dataset)
+            before = dataset.sha256
+            blobs.copy(session, dataset.content, scratch / "copy.parquet")
+        parsed = jail.retype(scratch / "copy.parquet", scratch, columns)
+        content = blobs.stage(parsed.parquet)
+        keep_table(parsed.table, data_dir / "cache", parsed.sha256)
+        with database.writing() as session:
+            blobs.attach(session, content)
+            dataset = service.own(session, principal, dataset_id)
+            _check_unused(session, dataset)
+            if dataset.sha256 != before:
+                raise Conflict("Another request has changed the dataset meanwhile.", allowed=("read",))
+            old, warnings = dataset.content, dataset.warnings
+            describe(dataset, parsed, content)
+            kept = [each for each in warnings if each["param"] == OF_THE_FILE]
+            dataset.warnings = kept + parsed.warnings
+            session.flush()
+            if old != content.sha256:
+                blobs.release(session, old)
+
+
+def _check_unused(session: Session, dataset: Dataset) -> None:
+    with across(session):  # one that is shared has jobs of other projects
+        used = session.scalar(
+            sa.select(sa.func.count()).where(Job.dataset_id == dataset.id)
+        ) or session.scalar(sa.select(sa.func.count()).where(Model.dataset_id == dataset.id))
+    if used:
+        raise Conflict(
+            "Jobs or models say that they learned from this dataset, so its content stays. Upload the file "
+            "once more, with these columns, or delete them.",
+            allowed=("read",),
+        )
