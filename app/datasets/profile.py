@@ -26,7 +26,9 @@ class SetAside(NamedTuple):
     reason: str
 
 
-def profile(columns: Sequence[TypedColumn], duplicates: int = 0) -> tuple[list[dict[str, object]], list[Fault]]:
+def profile(
+    columns: Sequence[TypedColumn], duplicates: int = 0
+) -> tuple[list[dict[str, object]], list[Fault]]:
     """Per column {name, type, missing, used_by_default, reason, …}, and a warning per column set aside.
 
     Numbers: min, max, mean, std (of the population), quantiles at 0, ¼, ½, ¾, 1 (linear), histogram (20 bins
