@@ -119,7 +119,7 @@ def test_a_value_that_cannot_be_is_invalid(client: httpx.Client, known: Json, pa
 
 
 @pytest.mark.parametrize(
-    "kind", [None, "text/plain", "application/xml", "multipart/form-data", "json", "\xff"]
+    "kind", [None, "text/html", "application/xml", "multipart/form-data", "json", "\xff"]
 )
 @pytest.mark.parametrize("path", ["/v1/architectures", "/v1/jobs", "/v1/models/{model}/predict"])
 def test_a_body_that_is_no_json_by_its_type(
@@ -601,7 +601,7 @@ def test_methods_that_are_not_taken(client: httpx.Client, method: str, path: str
     [
         "/v1/nothing",
         "/v1/datasets/",
-        "/v2",
+        "/v3",
         "/",
         "/v1/datasets/ds_0/rows/1",
         "/v1/datasets/%00",
