@@ -110,7 +110,7 @@ def test_columns_are_worth_what_is_lost_without_them(
 
 def test_regression_has_worst_rows_and_no_curves(client: httpx.Client) -> None:
     line = upload(client, LINE)["id"]
-    model = train(client, dataset_id=line, target="y", features=["x"], training={"epochs": 5})["model_id"]
+    model = train(client, dataset_id=line, target="y", features=["x"], training={"epochs": 200})["model_id"]
     body = {"dataset_id": line, "importance": {"repeats": 2}}
     found = made(client.post(f"/v1/models/{model}/evaluations", json=body), 201)
     assert (found["roc"], found["calibration"], found["split"]) == (None, None, "test")
