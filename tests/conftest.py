@@ -15,6 +15,19 @@ from tests.support.postgres import Postgres
 from tests.support.server import Server
 
 
+@pytest.hookimpl(tryfirst=True)  # before what is slow is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is heavy is slow on Postgres: there it runs in `make check`."""
+    for item in items:
+        parameters = (
+            item.callspec.params.values()
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else ()
+        )
+        if "postgres" in parameters and item.get_closest_marker("heavy"):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish() -> None:
     """What stands until the end is looked at no more: else each full collection takes a second."""
     gc.collect()

@@ -7,6 +7,8 @@ import pytest
 from tests.support.server import Server
 from tests.support.training import LINE, submit, train, upload
 
+pytestmark = pytest.mark.heavy
+
 MIB = 2**20
 ALLOWED = 120 * MIB
 

@@ -14,6 +14,8 @@ from tests.support.problems import assert_problem
 from tests.support.server import Server, until
 from tests.support.training import LINE, PENGUINS, Json, made, train, upload
 
+pytestmark = pytest.mark.heavy
+
 SHORT = {"epochs": 10}
 ENDED = ("succeeded", "failed", "cancelled")
 LONG = "x,y\n" + "".join(f"{i / 7},{i % 13}\n" for i in range(300_000))

@@ -23,6 +23,8 @@ from tests.support.training import (
     upload,
 )
 
+pytestmark = pytest.mark.heavy
+
 ROWS = "".join(f"{i % 97},{i % 89},{i % 83},{(i % 97) - (i % 89)}\n" for i in range(60_000))
 BIG = {"layers": [{"units": 1024, "activation": "tanh"}, {"units": 1024, "activation": "tanh"}]}
 SLOW = {"batch_size": 16, "epochs": 1000, "early_stopping": None}

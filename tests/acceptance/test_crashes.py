@@ -13,6 +13,8 @@ from app.storage.tables import Job as JobRow
 from tests.support.server import Processes, Server, alive, kill, until
 from tests.support.training import Json, assert_whole, finished, log_of, made, started, submit, upload
 
+pytestmark = pytest.mark.heavy
+
 ROWS = "".join(f"{i % 97},{i % 89},{i % 83},{(i % 97) * (i % 7)}\n" for i in range(40_000))
 ARCHITECTURE = {"layers": [{"units": 128, "activation": "tanh"}, {"units": 128, "activation": "tanh"}]}
 TRAINING = {"epochs": 4, "batch_size": 8, "early_stopping": None, "validation_fraction": 0.1}

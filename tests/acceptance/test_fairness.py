@@ -17,6 +17,8 @@ from tests.support.problems import assert_problem
 from tests.support.server import Server, until
 from tests.support.training import LINE, finished, made, submit, upload
 
+pytestmark = pytest.mark.heavy
+
 JOBS = int(os.environ.get("CHAINRULE_TEST_QUEUED", "20"))
 STREAMS = int(os.environ.get("CHAINRULE_TEST_STREAMS", "300"))
 STREAM = {"Accept": "text/event-stream"}

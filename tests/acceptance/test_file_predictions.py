@@ -16,6 +16,8 @@ from tests.support.problems import assert_problem
 from tests.support.server import Server
 from tests.support.training import LINE, PENGUINS, Json, made, train, upload
 
+pytestmark = pytest.mark.heavy
+
 NETWORK = {"layers": [{"units": 8, "activation": "tanh"}]}
 CSV, NPY = "text/csv", "application/x-npy"
 JSON_LINES = "application/jsonl"

@@ -18,6 +18,8 @@ from tests.support.problems import assert_problem
 from tests.support.server import Server, until
 from tests.support.training import made
 
+pytestmark = pytest.mark.heavy
+
 Json = dict[str, Any]
 
 CONTENT = b"x,y\n" + b"".join(b"%d,%d\n" % (i, i * i % 7) for i in range(500))

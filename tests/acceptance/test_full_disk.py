@@ -13,6 +13,8 @@ from tests.support.server import Server, until
 from tests.support.small_disk import fill, free, small_disk
 from tests.support.training import LINE, started, submit, upload
 
+pytestmark = pytest.mark.heavy
+
 MIB = 2**20
 ROOM = 48 * MIB
 RESERVE = 8 * MIB

@@ -11,6 +11,8 @@ import pytest
 from tests.support.server import Server, alive, trainers_of, until
 from tests.support.training import LINE, Json, history, log_of, made, submit, upload
 
+pytestmark = pytest.mark.heavy
+
 HAND_OVER_SECONDS = 1.0
 TRIES = 3
 """The machine may be busy with something else once."""

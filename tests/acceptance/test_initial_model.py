@@ -9,6 +9,8 @@ from tests.support.problems import assert_problem
 from tests.support.server import Server
 from tests.support.training import LINE, XOR, Json, finished, history, made, started, submit, train, upload
 
+pytestmark = pytest.mark.heavy
+
 SIGMOID = {"layers": [{"units": 3, "activation": "sigmoid"}], "output": {"activation": "sigmoid"}}
 STILL = {"preset": "paper", "optimizer": {"learning_rate": 5e-324}, "epochs": 1}
 """A step that is below half a unit in the last place of every number: nothing moves."""

@@ -16,6 +16,8 @@ from tests.support.problems import assert_problem
 from tests.support.server import Server
 from tests.support.training import PENGUINS, Json, finished, history, log_of, made, submit, train, upload
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def server(new_server: Callable[..., Server]) -> Server:

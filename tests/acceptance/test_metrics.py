@@ -16,6 +16,8 @@ from tests.support.problems import assert_problem
 from tests.support.server import Server, until
 from tests.support.training import LINE, made, train, upload
 
+pytestmark = pytest.mark.heavy
+
 STATES = ("queued", "running", "pausing", "paused", "cancelling")
 OURS = {
     "method": "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|OTHER",

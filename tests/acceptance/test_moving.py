@@ -10,6 +10,8 @@ from app.storage.tables import Job, Snapshot
 from tests.support.server import Server, until
 from tests.support.training import LINE, assert_whole, finished, log_of, made, submit, upload
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def server(new_server: Callable[..., Server]) -> Server:

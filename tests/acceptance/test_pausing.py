@@ -30,6 +30,8 @@ from tests.support.training import (
     upload,
 )
 
+pytestmark = pytest.mark.heavy
+
 ROWS = "".join(f"{i % 97},{i % 89},{i % 83},{(i % 97) * (i % 7)}\n" for i in range(20_000))
 ARCHITECTURE = {"layers": [{"units": 96, "activation": "tanh"}, {"units": 96, "activation": "tanh"}]}
 TRAINING = {"epochs": 16, "batch_size": 8, "early_stopping": None, "validation_fraction": 0.1}

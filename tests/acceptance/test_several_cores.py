@@ -13,7 +13,10 @@ ROWS = "".join(f"{i % 97},{i % 89},{i % 83},{(i % 97) * (i % 7)}\n" for i in ran
 ARCHITECTURE = {"layers": [{"units": 512, "activation": "tanh"}, {"units": 512, "activation": "tanh"}]}
 TRAINING = {"epochs": 3, "batch_size": 128, "early_stopping": None}
 
-pytestmark = pytest.mark.skipif(not CAN_SHARE, reason="one job has one core here")
+pytestmark = [
+    pytest.mark.skipif(not CAN_SHARE, reason="one job has one core here"),
+    pytest.mark.heavy,
+]
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import psutil
+import pytest
 
 from app.storage.tables import Job
 from tests.support.server import Server, alive, until
 from tests.support.training import LINE, assert_whole, finished, history, log_of, submit, upload
+
+pytestmark = pytest.mark.heavy
 
 STREAMS = 20
 

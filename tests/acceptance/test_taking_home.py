@@ -23,6 +23,8 @@ from tests.support.problems import assert_problem
 from tests.support.server import Server
 from tests.support.training import LINE, PENGUINS, Json, made, train, upload
 
+pytestmark = pytest.mark.heavy
+
 NODE = str(Path(executable.ROOT_DIR) / "bin" / "node")
 FORMATS = ("safetensors", "npz", "json", "onnx", "python", "javascript", "sql")
 NUMBERS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g", "year")

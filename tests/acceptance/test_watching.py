@@ -17,6 +17,8 @@ from tests.support.problems import assert_problem
 from tests.support.server import Server, until
 from tests.support.training import LINE, Json, assert_gapless, finished, log_of, made, submit, train, upload
 
+pytestmark = pytest.mark.heavy
+
 STREAM = {"Accept": "text/event-stream"}
 ENDLESS = {"epochs": 10_000_000, "early_stopping": None}
 

@@ -23,6 +23,8 @@ from tests.support.recorder import Recorder
 from tests.support.server import Server, until
 from tests.support.training import Json, made
 
+pytestmark = pytest.mark.heavy
+
 CLIENTS = 4
 KILLS = int(os.environ.get("CHAINRULE_TEST_KILLS", "2"))
 SEED = int(os.environ.get("CHAINRULE_TEST_SEED", str(time.time_ns() % 2**32)))

@@ -22,6 +22,8 @@ from tests.support.recorder import Recorder
 from tests.support.server import Server
 from tests.support.training import LINE, Json, history, log_of, made, train, upload
 
+pytestmark = pytest.mark.heavy
+
 
 class Scene(NamedTuple):
     """A server with one job that was trained, and all that its client was told of it."""

@@ -27,6 +27,8 @@ from tests.support.recorder import Recorder
 from tests.support.server import Server, kill, trainers_of, until
 from tests.support.training import submit, train
 
+pytestmark = pytest.mark.heavy
+
 KILLS = int(os.environ.get("CHAINRULE_TEST_KILLS", "10"))
 SEED = int(os.environ.get("CHAINRULE_TEST_SEED", str(random.SystemRandom().randrange(10**6))))
 SLOTS = 2

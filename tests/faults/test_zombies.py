@@ -24,6 +24,8 @@ from tests.support.recorder import Recorder
 from tests.support.server import Server, alive, trainers_of, until
 from tests.support.training import submit
 
+pytestmark = pytest.mark.heavy
+
 ZOMBIES = int(os.environ.get("CHAINRULE_TEST_ZOMBIES", "5"))
 SEED = int(os.environ.get("CHAINRULE_TEST_SEED", str(random.SystemRandom().randrange(10**6))))
 MANNERS = ("trainer first", "supervisor first", "supervisor alone")
