@@ -20,11 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is heavy is slow on Postgres: there it runs in `make check`."""
     for item in items:
         parameters = (
-            item.callspec.params.values()
-            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-            else ()
+            item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         )
-        if "postgres" in parameters and item.get_closest_marker("heavy"):
+        if parameters.get("backend") == "postgres" and item.get_closest_marker("heavy"):
             item.add_marker(pytest.mark.slow)
 
 
