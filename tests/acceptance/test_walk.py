@@ -183,7 +183,7 @@ def test_split_evaluation_and_result_agree(client: httpx.Client, job: Json, mode
 
 
 def test_trace_shows_the_papers_numbers(client: httpx.Client, job: Json, model: Json) -> None:
-    body = {"rows": [{**ADELIE, "species": "Adelie"}], "learning_rate": 0.5}
+    body = {"rows": [{**ADELIE, "species": "Adelie"}], "learning_rate": 0.5, "weight_decay": 0.0}
     trace = made(client.post(f"/v1/models/{model['id']}/trace", json=body), 200)
     n = len(trace["s"])
     assert [layer["l"] for layer in trace["layers"]] == list(range(1, n + 1))
