@@ -37,6 +37,7 @@ CLASSIFIERS = {
 
 NOT_SAID = {
     "colorama": "BSD-3-Clause",
+    "protobuf": "BSD-3-Clause",
     "pysqlite3": "Zlib",
     "tzdata": "Apache-2.0",
     "uvloop": "Apache-2.0 OR MIT",

@@ -10,12 +10,13 @@ _WITHIN = {
     "architecture.": "layers output",
     "initial_parameters[].": "W b",
     "training.": (
-        "batch_size class_weight cost dtype early_stopping epochs gradient_clip_norm keep_epochs "
+        "batch_size class_weight cost dtype early_stopping epochs fold gradient_clip_norm keep_epochs "
         "learning_rate_schedule min_frequency missing_indicators optimizer preset sample_weight_column seed "
-        "shuffle standardize stratify "
-        "test_fraction threads time_budget_seconds validation_fraction"
+        "shuffle split_id split_seed standardize stratify test_fraction threads time_budget_seconds "
+        "validation_fraction"
     ),
     "training.early_stopping.": "min_delta monitor restore_best_weights start_from_epoch",
+    "training.fold.": "index of",
     "training.learning_rate_schedule.": "every factor final_learning_rate warmup_epochs",
     "training.optimizer.": "beta1 beta2 decoupled_weight_decay epsilon memory rho tolerance",
 }
