@@ -19,7 +19,10 @@ MEMORY_BYTES = 512 << 20
 
 
 class Peak(threading.Thread):
-    """The most resident memory of any child of this process while it runs."""
+    """The most resident memory of any reader that this process has started, while it runs.
+
+    Between its fork and its exec a child has the memory of this process.
+    """
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -31,7 +34,8 @@ class Peak(threading.Thread):
         while not self.over.wait(0.005):
             for child in me.children(recursive=True):
                 try:
-                    self.bytes = max(self.bytes, child.memory_info().rss)
+                    if "app.datasets.child" in child.cmdline():
+                        self.bytes = max(self.bytes, child.memory_info().rss)
                 except psutil.Error:
                     continue
 
