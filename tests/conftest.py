@@ -41,7 +41,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def backend(request: pytest.FixtureRequest) -> str:
-    """Every test that has a database runs on both."""
+    """Every test that has a database runs on both; of what is heavy only `make check` does."""
     name: str = request.param
     return name
 
