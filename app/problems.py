@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from app import errors
 from app.errors import ChainruleError
+from app.storage.away import is_away
 from app.storage.columns import to_json
-from app.storage.database import is_away
 from app.storage.disk import is_full
 from app.validation import About, invalid
 

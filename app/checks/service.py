@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 from app.audit import verification
 from app.checks import contents, database, histories
 from app.checks.finding import DATABASE, TAMPERED, Finding
+from app.storage.away import is_away
 from app.storage.blobs import Blobs
-from app.storage.database import Database, is_away
+from app.storage.database import Database
 from app.storage.view import view
 
 

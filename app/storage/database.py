@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from app.storage import scope
+from app.storage.away import is_away
 from app.storage.columns import to_json
 from app.storage.disk import is_full
 from app.storage.hostclock import host_clock
@@ -37,17 +38,6 @@ SHRUNK_AT_ONCE = 1024
 """Pages of SQLite's file that one transaction gives back."""
 
 Result = TypeVar("Result")
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether the database, and not what it was asked for, is at fault: the same may succeed in a while."""
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
-        return True
-    if not isinstance(error, DBAPIError):
-        return False
-    # What ended a session, or finds itself on a server that has become a standby, has other classes.
-    state = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or state in ("25006", "25P03")
 
 
 def _kind(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.sql import operators, visitors
@@ -111,7 +112,13 @@ def across(session: Session) -> Iterator[None]:
     _switch(session, EVERYONE)
     try:
         yield
-    finally:
+    except DBAPIError:  # this transaction takes no statement more: to send one would hide what ended it
+        session.info["project"] = before
+        raise
+    except BaseException:
+        _switch(session, before)
+        raise
+    else:
         _switch(session, before)
 
 

@@ -14,7 +14,8 @@ import logging
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from app.storage.database import Database, is_away
+from app.storage.away import is_away
+from app.storage.database import Database
 from app.storage.declaring import Table, Walled
 
 log = logging.getLogger(__name__)

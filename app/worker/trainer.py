@@ -18,8 +18,9 @@ from app.jobs.history import Ending
 from app.jobs.queue import Claim
 from app.jobs.states import State
 from app.models.records import Trained
+from app.storage.away import is_away
 from app.storage.blobs import Blobs
-from app.storage.database import Database, is_away
+from app.storage.database import Database
 from app.storage.disk import is_full
 from app.worker.journal import Journal
 from app.worker.material import Materials, Run

@@ -1,17 +1,21 @@
 """A Postgres that stands behind a bad network: every wait ends, and what was cut is known for what it is."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.storage.away import is_away
 from app.storage.changes import Changes
 from app.storage.columns import new_id, now
-from app.storage.database import CHANNEL, Database, is_away
+from app.storage.database import CHANNEL, Database
+from app.storage.scope import across, within
 from app.storage.tables import Project
 from tests.support.postgres import Postgres
 from tests.support.proxy import Proxy, Where
@@ -72,6 +76,41 @@ def test_a_server_that_falls_silent_is_given_up(proxy: Proxy, behind: Database) 
     assert behind.losses > 0
     proxy.heal()
     until(lambda: answers(behind), 5)
+
+
+def test_a_connection_that_breaks_under_one_who_sees_everybody_is_away(
+    proxy: Proxy, behind: Database
+) -> None:
+    """Going back to its own project must not hide what became of the connection."""
+    behind.walled_role = behind.url.username
+
+    def run() -> None:
+        with within("ours"), behind.reading() as session, across(session):
+            session.scalars(sa.select(Project.id)).all()
+            proxy.reset()
+            session.scalars(sa.select(Project.id)).all()
+
+    with pytest.raises(SQLAlchemyError) as caught:
+        run()
+    assert is_away(caught.value), caught.value
+
+
+@pytest.mark.parametrize(
+    ("orig", "away"),
+    [
+        (psycopg.DatabaseError(), True),
+        (psycopg.InternalError("got no result from the query"), True),
+        (psycopg.errors.UndefinedTable("no such table"), False),
+        (psycopg.errors.InternalError_("of the server's own"), False),
+        (psycopg.ProgrammingError("the query has 1 placeholder but 0 parameters were passed"), False),
+        (sqlite3.DatabaseError("database disk image is malformed"), False),
+    ],
+)
+def test_what_the_server_has_not_said_is_the_connections_fault(orig: Exception, away: bool) -> None:
+    """Whether or not the driver knows already that the connection is broken."""
+    base = psycopg.Error if isinstance(orig, psycopg.Error) else sqlite3.Error
+    error = DBAPIError.instance("SELECT 1", None, orig, base)
+    assert is_away(error) == away, error
 
 
 def test_while_it_is_silent_nobody_waits_behind_another(proxy: Proxy, behind: Database) -> None:
