@@ -77,6 +77,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         description=openapi.DESCRIPTION,
         openapi_tags=openapi.TAGS,
         lifespan=lifespan,
+        openapi_url=None,  # `documentation` has it
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -89,7 +90,8 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     application.add_middleware(Gate, authenticator=state.authenticator, settings=settings)
     application.add_middleware(Meter, traffic=state.traffic, lines=lines)
     by_hand = (PredictRequest, ModelFile, InferRequest, InferenceError)
-    openapi.complete(application.openapi(), open_paths(settings), *by_hand)
+    document = openapi.maker(application.openapi, open_paths(settings), *by_hand)
+    application.openapi = document  # type: ignore[method-assign]
     return application
 
 

@@ -1,6 +1,7 @@
 """What OpenAPI says that no signature does: answers and their headers, problems, the key."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from threading import Lock
 from typing import Any
 
 from pydantic import BaseModel
@@ -138,6 +139,26 @@ _REFUSALS: dict[str, Json] = {
     "503": {**refused("The server, or its database, cannot answer just now."), "headers": RETRY},
     "507": {**refused("There is not enough room on the server's disk."), "headers": RETRY},
 }
+
+
+def maker(
+    describe: Callable[[], Json], open_paths: Collection[str], *models: type[BaseModel]
+) -> Callable[[], Json]:
+    """What makes the document when it is first asked for, which takes half a second.
+
+    ``describe`` makes it of the signatures; the rest is as in `complete`.
+    """
+    lock, made = Lock(), list[Json]()
+
+    def document() -> Json:
+        with lock:
+            if not made:
+                described = describe()
+                complete(described, open_paths, *models)
+                made.append(described)
+        return made[0]
+
+    return document
 
 
 def complete(document: Json, open_paths: Collection[str], *models: type[BaseModel]) -> None:

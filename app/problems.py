@@ -1,7 +1,6 @@
 """The one handler: from our errors, validation and HTTP errors to the one problem+json body (RFC 9457)."""
 
 import logging
-import re
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 
@@ -11,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 
 from app import errors
 from app.errors import ChainruleError
@@ -65,12 +65,14 @@ async def answer(request: Request, error: Exception) -> Response:
     return await handler(request, error)
 
 
-def methods_of(app: FastAPI, path: str) -> list[str]:
+def methods_of(request: Request) -> list[str]:
     """Every method that this path takes; a router alone names only those of one of its routes."""
-    paths = app.openapi()["paths"]
-    fitting = [each for each in paths if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", each), path)]
-    nearest = min(fitting, key=lambda each: each.count("{"), default=None)
-    return [] if nearest is None else with_head(method.upper() for method in paths[nearest])
+    found = []
+    for method in ("DELETE", "GET", "PATCH", "POST", "PUT"):
+        asked = {**request.scope, "method": method}
+        if any(route.matches(asked)[0] is Match.FULL for route in request.app.router.routes):
+            found.append(method)
+    return with_head(found)
 
 
 def with_head(methods: Iterable[str]) -> list[str]:
@@ -159,8 +161,7 @@ async def _http(request: Request, error: Exception) -> Response:
         translated.detail = "There is nothing at this path."
     translated.headers.update(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        taken = (error.headers or {}).get("Allow", "").split(", ")
-        allowed = methods_of(request.app, request.url.path) or with_head(taken)
+        allowed = methods_of(request)
         translated.headers = {"Allow": ", ".join(allowed)}
         translated.members = {"allowed": allowed}
     return response(request, translated)

@@ -7,11 +7,11 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from app import routes
+from app import queries, routes
 from app.following import router as following
 from app.gate import OPEN_PATHS
 from app.main import create_app, prepare
@@ -102,6 +102,22 @@ def test_the_document_is_served_to_whoever_has_a_key(client: TestClient, documen
     application: Any = client.app
     assert document == json.loads(json.dumps(application.openapi()))
     assert client.get("/openapi.json").status_code == 401
+
+
+def test_the_parameters_of_a_query_are_those_of_the_document(client: TestClient, document: Json) -> None:
+    """A query is checked against the route's signature."""
+    application: Any = client.app
+    seen = 0
+    for context in iter_route_contexts(application.routes):
+        route: Any = context.original_route
+        for method in (getattr(route, "methods", None) or set()) - {"HEAD"}:
+            operation = document["paths"].get(route.path_format, {}).get(method.lower())
+            if operation is not None:
+                listed = [each for each in operation.get("parameters", ()) if each["in"] == "query"]
+                told = {each["name"]: each.get("style", "form") for each in listed}
+                assert queries.parameters(route) == told, (method, route)
+                seen += 1
+    assert seen == sum(len(methods) for methods in document["paths"].values())
 
 
 def test_it_is_openapi_whose_references_lead_somewhere(document: Json) -> None:

@@ -1,5 +1,6 @@
 """Reading the documentation in a browser. Not in OpenAPI, which is for programs."""
 
+from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
@@ -50,6 +51,12 @@ async def _start(_: Request) -> Response:
     return Response(pages.STARTER, media_type="text/javascript")
 
 
+async def _document(request: Request) -> Response:
+    """OpenAPI's, in a thread: others are answered meanwhile."""
+    content = await run_in_threadpool(lambda: to_json(request.app.openapi()))
+    return Response(content, media_type="application/json")
+
+
 async def _asset(request: Request) -> Response:
     return FileResponse(_ASSETS[request.url.path], headers=_KEPT)
 
@@ -57,5 +64,6 @@ async def _asset(request: Request) -> Response:
 routes = [
     Route(pages.PAGE, _page, methods=["GET", "POST"]),
     Route(pages.START, _start),
+    Route(pages.DOCUMENT, _document),
     *(Route(path, _asset) for path in _ASSETS),
 ]
