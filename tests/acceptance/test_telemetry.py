@@ -1,6 +1,6 @@
 """What goes to a collector of OpenTelemetry: nothing, or spans without a client's words.
 
-python -m pip install 'fastapi[opentelemetry]'
+python -m pip install 'fastapi[opentelemetry]'     # or: make check
 python -m pytest -m slow tests/acceptance/test_telemetry.py
 """
 
