@@ -62,6 +62,8 @@ def _rebuild(database: Database, blobs: Blobs, cache_dir: Path, dataset_id: str,
             dataset = session.get(Dataset, dataset_id)
             if dataset is None:
                 raise Gone("The dataset has been deleted.")
+            if dataset.sha256 != sha256:  # its bytes under that hash would be read for another's
+                raise Gone("The dataset's columns were given other types.")
             blobs.copy(session, dataset.content, directory / "copy.parquet")
         jail = Jail(cache_dir.absolute(), keep_spare=False)
         try:

@@ -15,7 +15,7 @@ from app.errors import Conflict
 from app.keys.service import Principal
 from app.storage.blobs import Blobs
 from app.storage.scope import across
-from app.storage.tables import Dataset, Job, Model
+from app.storage.tables import Dataset, Job, Model, Split
 
 OF_THE_FILE = "file"
 
@@ -25,7 +25,7 @@ def retype(
 ) -> None:
     """Read the dataset's own values anew, some columns as other types.
 
-    Raises NotFound, ReadOnly, InvalidDataset, or Conflict where jobs or models say what they learned from it.
+    Raises NotFound, ReadOnly, InvalidDataset, or Conflict where jobs, models or splits are of what it was.
     """
     database = blobs.database
     with tempfile.TemporaryDirectory(dir=data_dir / "incoming") as name:
@@ -56,12 +56,13 @@ def retype(
 
 def _check_unused(session: Session, dataset: Dataset) -> None:
     with across(session):  # one that is shared has jobs of other projects
-        used = session.scalar(
-            sa.select(sa.func.count()).where(Job.dataset_id == dataset.id)
-        ) or session.scalar(sa.select(sa.func.count()).where(Model.dataset_id == dataset.id))
+        counts = [
+            sa.select(sa.func.count()).where(kind.dataset_id == dataset.id) for kind in (Job, Model, Split)
+        ]
+        used = any(session.scalar(count) for count in counts)
     if used:
         raise Conflict(
-            "Jobs or models say that they learned from this dataset, so its content stays. Upload the file "
+            "Jobs, models or splits say that they are of this dataset, so its content stays. Upload the file "
             "once more, with these columns, or delete them.",
             allowed=("read",),
         )

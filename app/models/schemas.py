@@ -113,12 +113,20 @@ class ParametersAnswer(Answer):
 
 
 class EvaluateRequest(Request):
-    """A part of the training dataset, or another dataset with the same columns."""
+    """A part of the training dataset or of a stored split, or another dataset with the same columns."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"split": "test"}]})
 
     split: Literal["train", "validation", "test"] | None = Field(
-        None, description="The part of the training dataset; default: test.", examples=["test"]
+        None,
+        description="The part of the training dataset, or of the split; default: test.",
+        examples=["test"],
+    )
+    split_id: Reference | None = Field(
+        None,
+        description="A stored split for the model's target, so that models compare on the same rows, however "
+        "each was trained.",
+        examples=["split_0n5c1k4v8d2s6m9q3x7z1b5f"],
     )
     dataset_id: Reference | None = Field(
         None,
@@ -134,9 +142,21 @@ class EvaluationAnswer(Answer):
     model_id: ModelRef
     dataset_id: DatasetRef
     split: str | None = Field(
-        description="The part of the training dataset; null for all of another.", examples=["test"]
+        description="The part of the training dataset, or of the split; null for all of another dataset.",
+        examples=["test"],
+    )
+    split_id: str | None = Field(
+        None,
+        description="The stored split; null: the job's own.",
+        examples=["split_0n5c1k4v8d2s6m9q3x7z1b5f"],
     )
     row_count: int = Field(description="Rows with a known target.", examples=[51])
+    trained_on: int | None = Field(
+        None,
+        description="How many of these rows the model's job has trained on, so that the measures flatter it; "
+        "null where that is not known: of another dataset, or an imported model.",
+        examples=[0],
+    )
     cost: float | None = Field(
         description="The first term of (6) on these rows, each of which counts alike.", examples=[0.0633]
     )

@@ -34,8 +34,8 @@ class Loaded:
     """A model, ready to answer. Immutable, and safe to share between threads."""
 
     id: str
-    dataset_id: str
-    dataset_sha256: str
+    dataset_id: str | None
+    dataset_sha256: str | None
     task: str
     training: dict[str, Any]
     architecture: Architecture

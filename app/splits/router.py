@@ -86,7 +86,7 @@ def rows(split_id: SplitId, state: StateDep, principal: PrincipalDep) -> dict[st
     """The row numbers of each part: what to train another library on, to compare it fairly."""
     with state.database.reading() as session:
         split = service.get(session, principal, split_id)
-    parts = service.parts_of(state.database, state.blobs, state.settings, split)
+    parts = service.parts_of(state.database, state.blobs, state.cache, split)
     return {name: each.tolist() for name, each in parts._asdict().items()}
 
 

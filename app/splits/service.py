@@ -1,5 +1,6 @@
 """Splits that jobs share: made once, counted, and drawn again by whoever trains on them."""
 
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -7,6 +8,7 @@ from sqlalchemy.orm import Session
 from app.datasets import content, roles
 from app.datasets import service as datasets
 from app.datasets.split import Split as Parts
+from app.datasets.table import Table
 from app.errors import Fault, Invalid
 from app.keys.idempotency import Answered, Once
 from app.keys.service import Principal
@@ -46,7 +48,7 @@ def create(
         stratify=task == "classification" if asked.stratify == "auto" else asked.stratify,
         seed=asked.seed,
     )
-    parts = parts_of(database, blobs, settings, split)
+    parts = parts_of(database, blobs, settings.cache_dir, split)
     if not len(parts.train) or asked.validation_fraction + asked.test_fraction >= 1:
         message = "No row with a target is left for training."
         raise Invalid(message, Fault("validation_fraction", "out_of_range", message, "Lower the fractions."))
@@ -63,10 +65,15 @@ def get(
     return lookup.get(session, Split, principal.project_id, split_id, param, lock=lock)
 
 
-def parts_of(database: Database, blobs: Blobs, settings: Settings, split: Split) -> Parts:
+def parts_of(database: Database, blobs: Blobs, cache_dir: Path, split: Split) -> Parts:
     """The rows of each part. Raises Gone when the dataset was deleted."""
-    table = content.table_of(database, blobs, settings.cache_dir, split.dataset_id, split.dataset_sha256)
-    return content.split_of(table, split.target, split.task, {**options(split), "seed": split.seed})
+    table = content.table_of(database, blobs, cache_dir, split.dataset_id, split.dataset_sha256)
+    return drawn(table, split)
+
+
+def drawn(table: Table, split: Split) -> Parts:
+    """The rows of each part of its dataset's table."""
+    return content.split_of(table, split.target, split.task, options(split))
 
 
 def options(split: Split) -> dict[str, Any]:

@@ -241,8 +241,8 @@ class Event(OfJob, Table):
 
 
 class Model(Owned, Table):
-    """Of an imported one ``job_id`` and ``dataset_id`` are empty, ``epoch`` is 0, and ``dataset_sha256`` is
-    what its file says."""
+    """Of an imported one ``job_id``, ``epoch`` and ``dataset_id`` are null, and ``dataset_sha256`` is what
+    its file says, if anything."""
 
     __tablename__ = "models"
     __table_args__ = (
@@ -251,10 +251,10 @@ class Model(Owned, Table):
         sa.Index(None, "job_id"),
     )
 
-    job_id: Mapped[str]
-    epoch: Mapped[int]
-    dataset_id: Mapped[str]
-    dataset_sha256: Mapped[str]
+    job_id: Mapped[str | None]
+    epoch: Mapped[int | None]
+    dataset_id: Mapped[str | None]
+    dataset_sha256: Mapped[str | None]
     task: Mapped[str]
     architecture: Mapped[dict[str, Any]]
     training: Mapped[dict[str, Any]]

@@ -51,6 +51,51 @@ def test_jobs_of_one_split_have_its_rows_whatever_their_seed(
         assert test["row_count"] == split["parts"]["test"]["rows"]
 
 
+def test_models_are_measured_on_the_rows_of_one_split(
+    client: httpx.Client, flowers: str, split: Json
+) -> None:
+    job = train(client, dataset_id=flowers, target="species", training={**QUICK, "seed": 3})
+    path = f"/v1/models/{job['model_id']}"
+    own = rows_of(client, f"/v1/jobs/{job['id']}/split")
+    parts = rows_of(client, f"/v1/splits/{split['id']}/rows")
+    for part in ("validation", None):
+        body = {"split_id": split["id"], **({"split": part} if part else {})}
+        told = made(client.post(f"{path}/evaluate", json=body), 200)
+        rows = parts[part or "test"]
+        assert (told["split_id"], told["split"], told["row_count"]) == (
+            split["id"],
+            part or "test",
+            len(rows),
+        )
+        assert told["trained_on"] == len({*rows} & {*own["train"]}) > 0
+    kept = made(client.post(f"{path}/evaluations", json={**body, "worst_rows": 1000}), 201)
+    assert {each["row"] for each in kept["worst_rows"]} == {*parts["test"]}
+    assert {name: kept[name] for name in told} == told
+    assert made(client.get(f"{path}/evaluations/{kept['id']}"), 200) == kept
+    mine = made(client.post(f"{path}/evaluate", json={"split": "test"}), 200)
+    assert (mine["split_id"], mine["trained_on"]) == (None, 0)
+
+
+def test_a_split_that_is_not_for_the_model_is_refused(
+    client: httpx.Client, flowers: str, split: Json
+) -> None:
+    job = train(client, dataset_id=flowers, target="island", training=QUICK)
+    path = f"/v1/models/{job['model_id']}/evaluations"
+    for body, status, param in (
+        ({"split_id": split["id"]}, 422, "split_id"),
+        ({"split_id": split["id"], "dataset_id": "ds_other"}, 422, "dataset_id"),
+        ({"split_id": "split_none"}, 404, "split_id"),
+    ):
+        assert_problem(client.post(path, json=body), status, param=param)
+
+
+def test_a_dataset_stays_what_its_splits_were_drawn_from(client: httpx.Client) -> None:
+    dataset = upload(client, LINE)["id"]
+    made(client.post("/v1/splits", json={"dataset_id": dataset, "target": "y"}), 201)
+    change = {"columns": {"x": {"type": "category"}}}
+    assert_problem(client.patch(f"/v1/datasets/{dataset}", json=change), 409, "wrong_state")
+
+
 def test_a_split_is_what_a_job_with_its_seed_would_draw(
     client: httpx.Client, flowers: str, split: Json
 ) -> None:

@@ -196,6 +196,7 @@ def test_it_comes_back_to_the_bit(
     assert (back["name"], back["job_id"], back["dataset_id"], back["epoch"], back["cost"]) == (
         *("back", None, None, None, None),
     )
+    assert back["id"] not in str(made(client.get("/v1/models", params={"job_id": ""}), 200))
     assert predict(client, back["id"], penguins["rows"]) == penguins["answers"]
     assert export(client, back["id"], "onnx").headers["chainrule-proof"].startswith("64 rows")
     assert_problem(client.post(f"/v1/models/{back['id']}/evaluate", json={}), 409, "wrong_state")

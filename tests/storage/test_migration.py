@@ -13,7 +13,7 @@ from app.storage.blobs import Blobs
 from app.storage.columns import now
 from app.storage.database import Database
 from app.storage.declaring import Table
-from app.storage.tables import Dataset, Job, Model, Snapshot, Upload
+from app.storage.tables import Alias, Dataset, Job, Model, Snapshot, Upload
 from tests.support.rows import add_dataset, add_job, add_model, job_row
 
 
@@ -97,6 +97,32 @@ def test_what_is_still_being_read_is_no_dataset_of_an_older_schema(empty: Databa
     with empty.reading() as session:
         assert session.scalars(sa.select(Dataset.id)).all() == [ready.id]
         assert session.scalars(sa.select(Upload.id)).all() == []
+
+
+def test_an_imported_model_has_no_job_and_a_trained_one_keeps_its_own(
+    empty: Database, tmp_path: Path
+) -> None:
+    migration.upgrade(empty)
+    blobs = Blobs(empty, tmp_path / "blobs")
+    imported, trained = add_model(empty, blobs, b"imported"), add_model(empty, blobs, b"trained")
+    names = ("job_id", "epoch", "dataset_id", "dataset_sha256")
+    with empty.writing() as session:
+        of_a_job = [getattr(session.get_one(Model, trained), name) for name in names]
+        session.execute(sa.update(Model).where(Model.id == imported).values(dict.fromkeys(names)))
+        holds = {"project_id": session.get_one(Model, imported).project_id, "created_by": "key"}
+        for name, model_id in (("a", imported), ("b", trained)):
+            row = {**holds, "name": name, "model_id": model_id, "created_at": now(), "updated_at": now()}
+            session.execute(sa.insert(Alias).values(row))
+    migration.downgrade(empty, "0007")
+    before = sa.text("SELECT job_id, epoch, dataset_id, dataset_sha256 FROM models WHERE id = :id")
+    with empty.reading() as session:
+        assert list(session.execute(before, {"id": imported}).one()) == ["", 0, "", ""]
+        assert list(session.execute(before, {"id": trained}).one()) == of_a_job
+    migration.upgrade(empty)
+    with empty.reading() as session:
+        assert [getattr(session.get_one(Model, imported), name) for name in names] == [None] * 4
+        assert [getattr(session.get_one(Model, trained), name) for name in names] == of_a_job
+        assert set(session.scalars(sa.select(Alias.name))) == {"a", "b"}
 
 
 def test_an_upgrade_that_is_not_needed_does_nothing(empty: Database) -> None:
