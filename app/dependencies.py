@@ -34,6 +34,7 @@ from app.paths import DatasetId as DatasetId
 from app.paths import JobId as JobId
 from app.paths import ModelId as ModelId
 from app.projects.quotas import Quotas
+from app.queries import Wait as Wait
 from app.schemas import rename as rename
 from app.settings import Settings
 from app.storage.blobs import Blobs
@@ -70,6 +71,11 @@ class State:
     @property
     def cache(self) -> Path:
         return self.settings.cache_dir
+
+    def waits(self, principal: Principal, seconds: float) -> tuple[float, Callable[[], Any]]:
+        """For how long a ?wait= may, and the place that it takes meanwhile."""
+        place = partial(self.following.places.taken, principal.key_id)
+        return min(seconds, self.settings.max_wait_seconds), place
 
 
 def state_of(request: Request) -> State:

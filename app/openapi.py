@@ -126,6 +126,10 @@ def later(description: str) -> Json:
     return {**refused(description), "headers": RETRY}
 
 
+WAITERS = later("As many streams and waiting requests are open as there may be.")
+"""Of what takes ?wait=."""
+
+
 _REFUSALS: dict[str, Json] = {
     "400": refused("The request cannot be read."),
     "401": {**refused("The key is missing, unknown, expired or revoked."), "headers": _CHALLENGE},

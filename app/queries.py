@@ -1,7 +1,7 @@
 """Queries: what an operation does not have is refused, so that no slip reads more than was asked for."""
 
 from difflib import get_close_matches
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Request
 from fastapi.dependencies.utils import get_flat_params
@@ -14,6 +14,17 @@ NAME_LIMIT = 255
 """Characters of a client's own words that are looked at or told."""
 
 FAULT_LIMIT = 20
+
+Wait = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Most seconds to wait, up to the server's max_wait_seconds.",
+        examples=[30],
+    ),
+]
 
 
 def check(request: Request) -> None:

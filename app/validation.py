@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from app.errors import Fault, Invalid
+from app.vocabulary.examples import EXAMPLES
 from app.vocabulary.fields import FIELDS, PREDICTION, TRACE
 from app.vocabulary.places import ABSENT, PLACES
 from app.vocabulary.values import NEAREST, SAME
@@ -46,9 +47,14 @@ _CODES = {
     "union_tag_invalid": "not_allowed",
     "union_tag_not_found": "missing_field",
 }
+_OBJECT = "Input should be an object, as {…}."
 _MESSAGES = {
     "missing": "This field is needed.",
     "extra_forbidden": "There is no such field.",
+    "model_type": _OBJECT,
+    "model_attributes_type": _OBJECT,
+    "dict_type": _OBJECT,
+    "list_type": "Input should be a list, as […].",
 }
 
 
@@ -64,14 +70,22 @@ def _fault(error: dict[str, Any], loc: tuple[int | str, ...], sent: object, abou
     else:
         code = _CODES.get(kind, "invalid")
     message = _message(kind, error)
-    hint = _other_name(name, param, about) if kind == "extra_forbidden" else _other_value(kind, error)
+    if kind == "missing" and not param:
+        message = "A body is needed."
+    if kind == "extra_forbidden":
+        hint = _other_name(name, param, about)
+    else:
+        hint = _other_value(kind, error)
+        if hint is None and code in ("wrong_type", "not_allowed") and about in ("job", "architecture"):
+            hint = EXAMPLES.get(re.sub(r"\[\d+\]", "[]", param).rpartition(".")[2])
     return Fault(param, code, message, hint)
 
 
 def _message(kind: str, error: dict[str, Any]) -> str:
     if kind == "union_tag_invalid":  # pydantic's own repeats what was sent
         return f"Input should be one of {error['ctx']['expected_tags']}."
-    return _MESSAGES.get(kind) or str(error["msg"]).removeprefix("Value error, ").rstrip(".") + "."
+    told = str(error["msg"]).removeprefix("Value error, ").replace(" after validation", "")
+    return _MESSAGES.get(kind) or told.removesuffix(", not more").rstrip(".") + "."
 
 
 def _other_name(name: str, param: str, about: About | None) -> str | None:

@@ -37,6 +37,36 @@ def params(sent: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
+    ("more", "param", "hint"),
+    [
+        ({"training": {"optimizer": "adam"}}, "training.optimizer", '{"name": "adam"'),
+        ({"training": {"learning_rate_schedule": "step"}}, "training.learning_rate_schedule", '{"name"'),
+        ({"training": {"early_stopping": True}}, "training.early_stopping", '{"patience": 20}'),
+        ({"architecture": [16, 8]}, "architecture", '{"layers"'),
+        ({"architecture": "mlp"}, "architecture", '{"layers"'),
+        ({"architecture": {"layers": [16]}}, "architecture.layers[0]", '{"units": 16'),
+        ({"features": "x"}, "features", "["),
+    ],
+)
+def test_what_is_of_another_kind_is_told_by_an_example(more: Any, param: str, hint: str) -> None:
+    (found,) = faults({**GOOD, **more})
+    assert found[0] == param
+    assert found[2] is not None
+    assert found[2].startswith(f"For example {hint}")
+
+
+def test_pydantics_own_words_stay_inside() -> None:
+    many = {str(each): "" for each in range(17)}
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(JobCreate).validate_python({**GOOD, "metadata": many, "training": 1, "target": []})
+    told = invalid(caught.value.errors(include_url=False), {}, ("body",), "job").faults
+    assert [each.message for each in told] == [
+        *("List should have at least 1 item, not 0.", "Input should be an object, as {…}."),
+        "Dictionary should have at most 16 items.",
+    ]
+
+
+@pytest.mark.parametrize(
     ("more", "param", "code"),
     [
         ({"training": {"epochs": "5"}}, "training.epochs", "wrong_type"),

@@ -5,11 +5,13 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Query, Response
 
 from app.batches import service
+from app.batches.line import WAITING
 from app.batches.schemas import BatchAnswer, BatchCreate, Status
 from app.dependencies import (
     OnceDep,
     PrincipalDep,
     StateDep,
+    Wait,
     WindowDep,
     created,
     listed,
@@ -17,10 +19,11 @@ from app.dependencies import (
     router,
 )
 from app.keys.idempotency import Answered
-from app.openapi import LABEL_FILTER, creates, later, refused
+from app.openapi import LABEL_FILTER, WAITERS, creates, later, refused
 from app.schemas import Page
 from app.storage.paging import page
 from app.storage.tables import Batch
+from app.storage.waiting import at_rest
 
 routes = router("/v1/batches", "predictions")
 
@@ -79,12 +82,25 @@ def listing(
 
 
 @routes.get(
-    "/{batch_id}", response_model=BatchAnswer, summary="Read a batch", response_description="The batch."
+    "/{batch_id}",
+    response_model=BatchAnswer,
+    summary="Read a batch",
+    response_description="The batch.",
+    responses={429: WAITERS},
 )
-def read(batch_id: BatchId, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
-    """How far it is, and once it has succeeded, the id of the dataset with the predictions."""
-    with state.database.reading() as session:
-        return service.answer(service.get(session, principal, batch_id))
+async def read(
+    batch_id: BatchId, state: StateDep, principal: PrincipalDep, wait: Wait = 0.0
+) -> dict[str, Any]:
+    """How far it is, and once it has succeeded, the id of the dataset with the predictions.
+
+    With ?wait= the answer comes when it has ended.
+    """
+
+    def look() -> dict[str, Any]:
+        with state.database.reading() as session:
+            return service.answer(service.get(session, principal, batch_id))
+
+    return await at_rest(look, WAITING, *state.waits(principal, wait))
 
 
 @routes.post(

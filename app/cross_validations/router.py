@@ -12,6 +12,7 @@ from app.dependencies import (
     OnceDep,
     PrincipalDep,
     StateDep,
+    Wait,
     WindowDep,
     created,
     listed,
@@ -19,10 +20,11 @@ from app.dependencies import (
     rename,
     router,
 )
-from app.openapi import LABEL_FILTER, creates, later, located, refused
+from app.openapi import LABEL_FILTER, WAITERS, creates, later, located, refused
 from app.schemas import Page, Renamed
 from app.storage.paging import page
 from app.storage.tables import CrossValidation
+from app.storage.waiting import at_rest
 
 routes = router("/v1/cross-validations", "jobs")
 
@@ -80,11 +82,21 @@ def listing(state: StateDep, principal: PrincipalDep, window: WindowDep) -> dict
     response_model=CrossValidationAnswer,
     summary="Read a cross-validation",
     response_description="The cross-validation.",
+    responses={429: WAITERS},
 )
-def read(cross_validation_id: CrossValidationId, state: StateDep, principal: PrincipalDep) -> dict[str, Any]:
-    """Where its jobs stand, and each measure's mean and spread over the folds that are done."""
-    with state.database.reading() as session:
-        return service.answers(session, [service.get(session, principal, cross_validation_id)])[0]
+async def read(
+    cross_validation_id: CrossValidationId, state: StateDep, principal: PrincipalDep, wait: Wait = 0.0
+) -> dict[str, Any]:
+    """Where its jobs stand, and each measure's mean and spread over the folds that are done.
+
+    With ?wait= the answer comes when no job of it is to go on.
+    """
+
+    def look() -> dict[str, Any]:
+        with state.database.reading() as session:
+            return service.answers(session, [service.get(session, principal, cross_validation_id)])[0]
+
+    return await at_rest(look, ("queued", "running"), *state.waits(principal, wait))
 
 
 @routes.patch(

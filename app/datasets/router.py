@@ -9,7 +9,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from app.datasets import service, waiting
+from app.datasets import service
 from app.datasets.bodies import RAW_TYPES, UPLOAD_BODY
 from app.datasets.jail import ParseRequest
 from app.datasets.retyping import retype
@@ -21,6 +21,7 @@ from app.dependencies import (
     PrincipalDep,
     State,
     StateDep,
+    Wait,
     WindowDep,
     created,
     listed,
@@ -33,11 +34,12 @@ from app.dependencies import (
 from app.errors import Fault, Invalid, MalformedRequest, UnsupportedMediaType
 from app.keys.idempotency import Once
 from app.keys.service import Principal
-from app.openapi import LABEL_FILTER, QUOTA_REACHED, creates, later, refused
+from app.openapi import LABEL_FILTER, QUOTA_REACHED, WAITERS, creates, later, refused
 from app.schemas import Page
 from app.storage.disk import Disk
 from app.storage.paging import page
 from app.storage.tables import Dataset
+from app.storage.waiting import at_rest
 
 routes = router("/v1/datasets", "datasets")
 
@@ -217,27 +219,18 @@ def listing(
     response_model=DatasetAnswer,
     summary="Read a dataset",
     response_description="The dataset.",
-    responses={429: refused("As many streams and waiting requests are open as there may be.")},
+    responses={429: WAITERS},
 )
 async def read(
-    dataset_id: DatasetId,
-    state: StateDep,
-    principal: PrincipalDep,
-    wait: Annotated[
-        float,
-        Query(
-            ge=0,
-            le=3600,
-            allow_inf_nan=False,
-            description="Most seconds to wait for a file that is being read.",
-            examples=[30],
-        ),
-    ] = 0.0,
+    dataset_id: DatasetId, state: StateDep, principal: PrincipalDep, wait: Wait = 0.0
 ) -> dict[str, Any]:
     """The dataset's columns and their profile. With ?wait= the answer comes when its file has been read."""
-    seconds = min(wait, state.settings.max_wait_seconds)
-    place = partial(state.following.places.taken, principal.key_id)
-    return await waiting.read(state.database, principal, dataset_id, seconds, place)
+
+    def look() -> dict[str, Any]:
+        with state.database.reading() as session:
+            return service.answer(principal, service.get(session, principal, dataset_id, ready=False))
+
+    return await at_rest(look, ("processing",), *state.waits(principal, wait))
 
 
 @routes.patch(

@@ -5,19 +5,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Header, Query, Request, Response
 
-from app.dependencies import JobId, PrincipalDep, StateDep, StrictRoute, principal_of, router, state_of
+from app.dependencies import JobId, PrincipalDep, StateDep, StrictRoute, Wait, principal_of, router, state_of
 from app.following.records import Record
 from app.following.stream import EventStream
 from app.jobs.answers import EVENT_STREAM, EventAnswer, JobAnswer
-from app.openapi import RETRY, refused
+from app.openapi import WAITERS
 from app.schemas import Page
 
 JOB_ID_LENGTH = 64
-
-Wait = Annotated[
-    float,
-    Query(ge=0, le=3600, allow_inf_nan=False, description="Most seconds to wait.", examples=[30]),
-]
 
 ETAG: dict[str, Any] = {
     "ETag": {
@@ -25,7 +20,6 @@ ETAG: dict[str, Any] = {
         "schema": {"type": "string", "examples": ['"5f2c9a7e41d0b8836ce1f0945f2c9a7e"']},
     }
 }
-TOO_MANY = {**refused("As many streams and waiting requests are open as there may be."), "headers": RETRY}
 
 
 class PolledRoute(StrictRoute):
@@ -71,7 +65,7 @@ def _names(known: str, etag: str) -> bool:
     responses={
         200: {"headers": ETAG},
         304: {"description": "The job is as If-None-Match says.", "headers": ETAG},
-        429: TOO_MANY,
+        429: WAITERS,
     },
 )
 async def read(
@@ -104,7 +98,7 @@ async def read(
     summary="Follow the job",
     response_model=Page[EventAnswer],
     response_description="A page of events, oldest first, ids are sequence numbers; or a stream of them.",
-    responses={200: {"content": EVENT_STREAM}, 429: TOO_MANY},
+    responses={200: {"content": EVENT_STREAM}, 429: WAITERS},
 )
 async def follow(
     job_id: JobId,

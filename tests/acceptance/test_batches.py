@@ -42,11 +42,9 @@ def submitted(client: httpx.Client, **body: Any) -> Json:
 
 
 def ended(client: httpx.Client, batch_id: str, seconds: float = 40.0) -> Json:
-    def look() -> Json | None:
-        batch = made(client.get(f"/v1/batches/{batch_id}"), 200)
-        return batch if batch["status"] in ENDED else None
-
-    found: Json = until(look, seconds)
+    """Once it has ended, which the server waits for."""
+    found = made(client.get(f"/v1/batches/{batch_id}", params={"wait": seconds}), 200)
+    assert found["status"] in ENDED
     return found
 
 
