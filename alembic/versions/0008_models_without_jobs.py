@@ -33,11 +33,8 @@ def downgrade() -> None:
 
 def _turn(*, nullable: bool) -> None:
     """SQLite cannot take NOT NULL from a column, and aliases and evaluations hold on to the table: so each
-    column is made anew, beside the old one."""
-    if op.get_context().dialect.name != "sqlite":
-        for name in COLUMNS:
-            op.alter_column("models", name, nullable=nullable)
-        return
+    column is made anew, beside the old one. On Postgres, too: a backup goes from one to the other, and has
+    the columns in their order."""
     op.drop_index(op.f("ix_models_job_id"), "models")
     for name, (kind, nothing) in COLUMNS.items():
         default = None if nullable else sa.text(nothing)
