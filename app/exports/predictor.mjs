@@ -108,23 +108,50 @@ const isAbsent = (value, column) => {
 };
 
 const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?(Z|[+-]\d\d:?\d\d)?)?$/i;
+const CLOCK = /^ (\d{1,2}):(\d\d)(?::(\d\d(?:\.\d+)?))?( [AP]M)?$/i;
+const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const PARTS = { Y: "(?<Y>\\d{4})", m: "(?<m>\\d{1,2})", d: "(?<d>\\d{1,2})", b: "(?<b>[a-z]{3})", B: "(?<b>[a-z]{3,9})" };
 
-// Since 1970, of a Date, or of text in ISO 8601; what has no offset is UTC.
-const secondsOf = (value) => {
-  if (value instanceof Date) return value.getTime() / 1000;
-  const found = typeof value === "string" ? ISO.exec(value.trim()) : null;
-  if (!found) throw new TypeError("it is no date of ISO 8601");
-  const [year, month, day, hour = 0, minute = 0, second = 0] = found.slice(1, 7).map((part) => Number(part ?? 0));
+// Since 1970, of a date that there is.
+const secondsAt = (year, month, day, hour, minute, second, offset) => {
   const moment = new Date(0);
   moment.setUTCFullYear(year, month - 1, day);
-  const sign = found[7]?.[0] === "-" ? 1 : -1;
+  const isDate = moment.getUTCMonth() === month - 1 && moment.getUTCDate() === day;
+  if (!isDate || hour > 23 || minute > 59 || second >= 60) throw new TypeError("there is no such date");
+  return moment.getTime() / 1000 + hour * 3600 + minute * 60 + second - offset;
+};
+
+const ofIso = (found) => {
+  const [year, month, day, hour, minute, second] = found.slice(1, 7).map((part) => Number(part ?? 0));
   const digits = /\d/.test(found[7] ?? "") ? found[7].replace(/\D/g, "") : "0000";
-  const offset = sign * (Number(digits.slice(0, 2)) * 3600 + Number(digits.slice(2)) * 60);
-  return moment.getTime() / 1000 + hour * 3600 + minute * 60 + second + offset;
+  const ahead = Number(digits.slice(0, 2)) * 3600 + Number(digits.slice(2)) * 60;
+  return secondsAt(year, month, day, hour, minute, second, found[7]?.[0] === "-" ? -ahead : ahead);
+};
+
+// In the format of the dataset, as %d.%m.%Y, perhaps with a time behind it.
+const ofFormat = (text, format) => {
+  const pattern = format.replace(/[.]/g, "\\.").replace(/%(.)/g, (_, part) => PARTS[part]);
+  const found = new RegExp(`^${pattern}(?<rest>.*)$`, "i").exec(text)?.groups;
+  const clock = found?.rest ? CLOCK.exec(found.rest) : [];
+  const month = found?.b ? MONTHS.indexOf(found.b.slice(0, 3).toLowerCase()) + 1 : Number(found?.m);
+  if (!found || !clock) throw new TypeError(`it is no date of ISO 8601, nor as ${format}`);
+  const half = clock[4]?.trim().toUpperCase();
+  const hour = half ? (Number(clock[1]) % 12) + (half === "PM" ? 12 : 0) : Number(clock[1] ?? 0);
+  return secondsAt(Number(found.Y), month, Number(found.d), hour, Number(clock[2] ?? 0), Number(clock[3] ?? 0), 0);
+};
+
+// Since 1970, of a Date, or of text in ISO 8601 or as the dataset wrote it; what has no offset is UTC.
+const secondsOf = (value, format) => {
+  if (value instanceof Date && !Number.isNaN(value.getTime())) return value.getTime() / 1000;
+  const text = typeof value === "string" ? value.trim() : "";
+  const found = ISO.exec(text);
+  if (found) return ofIso(found);
+  if (format === "iso" || !text) throw new TypeError("it is no date of ISO 8601");
+  return ofFormat(text, format);
 };
 
 const date = (value, column) => {
-  const t = isAbsent(value, column) ? null : secondsOf(value);
+  const t = isAbsent(value, column) ? null : secondsOf(value, column.date_format);
   const encoded = [((t === null ? column.missing : t) - column.offset) / column.scale];
   for (const [length, shift] of column.cycles) {
     const angle = t === null ? 0 : 2 * Math.PI * ((t - shift) / length - Math.floor((t - shift) / length));

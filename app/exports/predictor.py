@@ -18,7 +18,7 @@ import math
 import operator
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 from typing import Any
 
 MODEL: dict[str, Any] = json.loads("{}")
@@ -118,7 +118,7 @@ def _seconds(value: Any, form: str) -> float:
     if not isinstance(moment, datetime):
         moment = datetime(moment.year, moment.month, moment.day)
     if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
+        moment = moment.astimezone(timezone.utc).replace(tzinfo=None)  # noqa: UP017 (UTC: Python 3.11)
     return (moment - datetime(1970, 1, 1)).total_seconds()
 
 
@@ -263,7 +263,10 @@ def _read(text: str, kind: str) -> Any:
     if word in MISSING_WORDS:
         return None
     if kind == "number":
-        return float(text)
+        try:
+            return float(text)
+        except ValueError:
+            return text
     if kind == "boolean":
         return {"true": True, "false": False, "1": True, "0": False}.get(word, text)
     return text
@@ -276,7 +279,10 @@ def main(path: str) -> None:
     with open(path, newline="", encoding="utf-8-sig") as file:
         for number, cells in enumerate(csv.DictReader(file)):
             row = {name: _read(cells[name] or "", kind) for name, kind in kinds.items() if name in cells}
-            (found,) = predict([row])
+            try:
+                (found,) = predict([row])
+            except ValueError as error:
+                sys.exit(f"row {number + 1}: {error}")
             answer, shares = found["prediction"], found.get("probabilities") or {}
             answers = answer if isinstance(answer, dict) else {"prediction": answer}
             if number == 0:

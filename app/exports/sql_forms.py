@@ -101,7 +101,12 @@ def _value(raw: str, missing: str) -> str:
 
 def _date(each: DateInput, raw: str) -> list[str]:
     """Of ISO 8601, or of seconds since 1970."""
-    is_date = f"{raw} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
+    is_date = (
+        f"{raw} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*' "
+        # SQLite takes 30 February for 1 March, and 24:30 for half past midnight.
+        f"AND strftime('%d', julianday(substr({raw}, 1, 10))) = substr({raw}, 9, 2) "
+        f"AND substr({raw}, 12, 2) < '24'"
+    )
     seconds = (
         f"CASE WHEN typeof({raw}) IN ('integer', 'real') THEN CAST({raw} AS REAL) "
         f"WHEN {is_date} THEN (julianday({raw}) - 2440587.5) * 86400.0 END"

@@ -21,7 +21,7 @@ from app.engine import ACTIVATIONS
 from app.exports import onnx_model, onnx_runtime, scripts, sql
 from app.exports.recipe import inputs_of
 from app.exports.vectors import Answers, Network, Vectors, differing, draw
-from tests.support.portable import CLASSES, MARKED, NUMBERS, network_of
+from tests.support.portable import CLASSES, MARKED, MARKED_NUMBERS, NUMBERS, network_of
 
 NODE = str(Path(executable.ROOT_DIR) / "bin" / "node")
 HIDDEN = sorted({*ACTIVATIONS} - {"softmax"})
@@ -33,7 +33,10 @@ CASES = [
         (CLASSES, "sigmoid", "float64"),
         (NUMBERS, "identity", "float32"),
     )
-] + [pytest.param(MARKED, "tanh", "softmax", "float32", id="marked")]
+] + [
+    pytest.param(MARKED, "tanh", "softmax", "float32", id="marked"),
+    pytest.param(MARKED_NUMBERS, "tanh", "identity", "float64", id="marked numbers"),
+]
 
 
 def in_python(network: Network, vectors: Vectors) -> Answers:
@@ -165,6 +168,17 @@ def test_the_file_of_python_needs_nothing_else(tmp_path: Path) -> None:
         assert label == CLASSES.decode_outputs(wanted[None])[0]
         assert np.allclose([float(first), float(second), float(third)], wanted, atol=1e-6)
         assert ",".join(raw) in rows
+
+
+def test_a_cell_that_cannot_be_is_told_on_the_command_line(tmp_path: Path) -> None:
+    network = network_of()
+    (tmp_path / "model.py").write_text(scripts.python(network, draw(network, 3)))
+    (tmp_path / "rows.csv").write_text("length,island,wild,mass\n1,Dream,true,1\nlong,Dream,true,1\n")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "model.py", "rows.csv"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == "row 2: column 'length': it is no number\n"
 
 
 @pytest.mark.parametrize(

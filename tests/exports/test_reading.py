@@ -14,7 +14,15 @@ from app.exports.reading import Limits, read
 from app.exports.schemas import ModelFile
 from app.models import parameters as codec
 from app.models.evaluation import outputs_of
-from tests.support.portable import CLASSES, NUMBERS, document_of, model_file, network_of
+from tests.support.portable import (
+    CLASSES,
+    MARKED,
+    MARKED_NUMBERS,
+    NUMBERS,
+    document_of,
+    model_file,
+    network_of,
+)
 
 LIMITS = Limits(max_hidden_layers=64, max_units=65_536, max_parameters=1_000_000)
 WHOLE = network_of()
@@ -29,6 +37,8 @@ SAFETENSORS = tensors.safetensors(document_of(WHOLE), WHOLE.parameters)
         (CLASSES, "softmax", "cross_entropy", "float32"),
         (CLASSES, "sigmoid", "squared_error", "float64"),
         (NUMBERS, "identity", "huber", "float32"),
+        (MARKED, "softmax", "cross_entropy", "float32"),
+        (MARKED_NUMBERS, "identity", "squared_error", "float64"),
     ],
 )
 def test_it_comes_back_to_the_bit(kind: str, encoding: Any, output: str, cost: str, dtype: str) -> None:

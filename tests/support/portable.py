@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from app.datasets.date_features import DAY, DateFeature
 from app.datasets.encoding import Encoding, Target
 from app.datasets.features import BooleanFeature, CategoryFeature, Feature, NumberFeature
 from app.engine import Architecture, Layer, initialise
@@ -21,6 +22,9 @@ FEATURES: tuple[Feature, ...] = (
     NumberFeature("mass", 4000.0, 4200.0, 800.0),
 )
 CLASSES = Encoding("classification", FEATURES, (Target("species"),), ("Adelie", "Gentoo", "é"), ("year",))
+SEEN, BORN = 1_194_870_896.25, -86_400.0 * 200.5
+"""Means of dates: of 2007, not a whole second, and of before 1970."""
+
 MARKED = Encoding(
     "classification",
     (
@@ -33,16 +37,23 @@ MARKED = Encoding(
             indicator="active",
             rare=(False, False, True, False, True),
         ),
-        BooleanFeature("wild", 1, indicator="active"),
+        CategoryFeature(
+            "colony", 1, ("Avian", "Cormorant"), (True, True), indicator="silent", rare=(False, True)
+        ),
+        DateFeature("seen", SEEN, SEEN - DAY, 200 * DAY, times=True, indicator="active"),
+        BooleanFeature("wild", 1, indicator="active", categories=("No", "Yes")),
+        DateFeature("born", BORN, BORN, 3000 * DAY, False, "%d.%m.%Y"),
+        DateFeature("ringed", BORN, BORN, 900 * DAY, False, "%b %d, %Y", indicator="silent"),
         NumberFeature("mass", 4000.0, 4200.0, 800.0, indicator="silent"),
     ),
     (Target("species"),),
     ("Adelie", "Gentoo", "é"),
     ("year",),
 )
-"""With indicators of missing values, and rare categories that share an input."""
+"""With indicators of missing values, rare categories that share an input, and dates."""
 
 NUMBERS = Encoding("regression", FEATURES, (Target("y", 5.0, 3.0), Target("z", -1e4, 1e3)), None, ())
+MARKED_NUMBERS = Encoding("regression", MARKED.features, NUMBERS.targets, None, ())
 
 
 def network_of(
