@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from app.datasets import arrow_stream
 from app.datasets.naming import check_count
 from app.datasets.source import Source
 from app.errors import Fault, InvalidDataset, TooLarge
@@ -14,7 +15,6 @@ BATCH_CELLS = 500_000
 BATCH_ROWS = 65_536
 CELL_BYTES = 131_072
 TEXT_BYTES = 16 << 20
-STREAM_BYTES = 1 << 30
 FREE_BYTES = 256 << 20
 """Values of so many bytes are never a bomb, whatever their file's size."""
 
@@ -34,19 +34,17 @@ def open_arrow(path: Path, max_columns: int, max_bytes: int, max_ratio: int) -> 
     with path.open("rb") as file:
         file.seek(-6, 2)
         if file.read(6) != b"ARROW1":
-            raise _unreadable()
+            raise arrow_stream.unreadable()
     return _checked(partial(pl.scan_ipc, path, glob=False), path, max_columns, max_bytes, max_ratio)
 
 
 def open_arrow_stream(path: Path, max_columns: int, max_bytes: int, max_ratio: int) -> Source:
-    """The streaming format, which is read as a whole."""
-    if path.stat().st_size > STREAM_BYTES:
-        message = f"An Arrow stream may have {STREAM_BYTES} bytes."
-        hint = "Send the Arrow file format, or Parquet."
-        raise InvalidDataset(None, Fault("file", "out_of_range", message, hint))
+    """The streaming format."""
     with reading():
-        whole = pl.read_ipc_stream(path)
-    return _checked(whole.lazy, path, max_columns, max_bytes, max_ratio)
+        schema = arrow_stream.schema(path)
+        rows = arrow_stream.row_count(path)
+    _check(schema, rows, path, max_columns, max_bytes, max_ratio)
+    return Source(lambda: _in_batches(arrow_stream.frames(path), len(schema)), spelled=False)
 
 
 def own(parquet: Path) -> Source:
@@ -64,21 +62,28 @@ class reading:  # noqa: N801 (reads as a statement)
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         mine = (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, OverflowError, OSError)
         if isinstance(error, mine) and "os error" not in str(error) and not getattr(error, "errno", None):
-            raise _unreadable() from error
+            raise arrow_stream.unreadable() from error
 
 
 def _checked(scan: Scan, path: Path, max_columns: int, max_bytes: int, max_ratio: int) -> Source:
     with reading():
         schema = scan().collect_schema()
         check_count(len(schema), max_columns)
-        _check_types(schema)
         rows = int(scan().select(pl.len()).collect().item())
+    _check(schema, rows, path, max_columns, max_bytes, max_ratio)
+    return Source(lambda: _frames(scan, len(schema)), spelled=False)
+
+
+def _check(
+    schema: pl.Schema, rows: int, path: Path, max_columns: int, max_bytes: int, max_ratio: int
+) -> None:
+    check_count(len(schema), max_columns)
+    _check_types(schema)
     limit = min(2 * max_bytes, max(FREE_BYTES, path.stat().st_size * max_ratio))
     if rows * max(1, len(schema)) * 8 > limit:
         message = f"It expands to more than {limit} bytes."
         fault = Fault("file", "decompressed_too_large", message, "Send fewer rows or columns.")
         raise TooLarge("The file expands to more than this server takes.", fault)
-    return Source(lambda: _frames(scan, len(schema)), spelled=False)
 
 
 def _check_types(schema: pl.Schema) -> None:
@@ -94,9 +99,17 @@ def _check_types(schema: pl.Schema) -> None:
 
 
 def _frames(scan: Scan, width: int) -> Iterator[pl.DataFrame]:
-    size = min(BATCH_ROWS, max(1, BATCH_CELLS // max(1, width)))
     with reading():
-        batches = iter(scan().collect_batches(chunk_size=size, maintain_order=True, engine="streaming"))
+        batches = scan().collect_batches(chunk_size=_rows_of(width), maintain_order=True, engine="streaming")
+    yield from _in_batches(iter(batches), width)
+
+
+def _rows_of(width: int) -> int:
+    return min(BATCH_ROWS, max(1, BATCH_CELLS // max(1, width)))
+
+
+def _in_batches(batches: Iterator[pl.DataFrame], width: int) -> Iterator[pl.DataFrame]:
+    size = _rows_of(width)
     while True:
         with reading():
             batch = next(batches, None)
@@ -124,8 +137,3 @@ def _in_parts(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
     size = -(-frame.height // max(1, parts))
     for start in range(0, frame.height, max(1, size)):
         yield frame.slice(start, size)
-
-
-def _unreadable() -> InvalidDataset:
-    message = "The file is damaged, or is of a kind that is not read here."
-    return InvalidDataset(None, Fault("file", "unreadable_file", message, "Write it anew."))

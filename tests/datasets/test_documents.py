@@ -1,9 +1,13 @@
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from app.datasets import documents
+from app.errors import InvalidDataset, TooLarge
 
 Read = Callable[..., Any]
 Refused = Callable[..., tuple[str, str, str]]
@@ -98,3 +102,27 @@ def test_numbers_are_read_to_the_last_bit(read: Read, number: str) -> None:
 )
 def test_json_is_strict(refused: Refused, content: str, code: str, param: str) -> None:
     assert refused(content)[:2] == (code, param)
+
+
+def test_what_is_read_as_a_whole_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "ENVELOPE_BYTES", 20)
+    rows = [{"x": 1}, {"x": 2}]
+    path = tmp_path / "upload"
+    path.write_text(json.dumps({"rows": rows}))
+    with pytest.raises(TooLarge, match="20 bytes") as caught:
+        documents.open_source(path, 10)
+    assert "JSON Lines" in (caught.value.faults[0].hint or "")
+    path.write_text(json.dumps(rows))  # an array is read in parts
+    assert sum(each.height for each in documents.open_source(path, 10).frames()) == 2
+
+
+def test_a_long_column_is_made_of_parts(tmp_path: Path) -> None:
+    values = [*range(documents.BATCH_VALUES), None, 0.5, "x"]
+    path = tmp_path / "upload"
+    path.write_text(json.dumps({"data": {"x": values}}))
+    (frame,) = documents.open_source(path, 10).frames()
+    assert frame["x"].to_list() == [*map(str, range(documents.BATCH_VALUES)), None, "0.5", "x"]
+    path.write_text(json.dumps({"data": {"x": values}}).replace("0.5", "1e999"))
+    with pytest.raises(InvalidDataset) as caught:
+        documents.open_source(path, 10)
+    assert caught.value.faults[0].param == f"data.x[{documents.BATCH_VALUES + 1}]"
