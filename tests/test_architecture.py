@@ -86,7 +86,7 @@ ALLOWED: dict[str, set[str]] = {
     "uvicorn": {"wire"},
     "opentelemetry": {"telemetry"},
     "typer": {"cli", "commands"},
-    "polars": {"datasets", "predictions.answers", "predictions.filing"},
+    "polars": {"datasets", "predictions.answers", "predictions.filing", "predictions.fitting"},
     "prometheus_client": {"metrics"},
     "alembic": {"storage.migration"},
     "limits": {"projects.rates"},

@@ -74,7 +74,7 @@ def _plain(name: str, dtype: pl.DataType, as_text: bool) -> pl.Expr:
         if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
             cell = cell.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         moment = cell.cast(pl.Datetime("us"), strict=False)
-        return _iso(moment) if as_text else moment
+        return iso(moment) if as_text else moment
     if isinstance(dtype, pl.Duration):
         return _number(cell.cast(pl.Int64) / UNITS[dtype.time_unit], as_text)
     if isinstance(dtype, pl.Time):
@@ -84,7 +84,7 @@ def _plain(name: str, dtype: pl.DataType, as_text: bool) -> pl.Expr:
     return cell.cast(pl.String)
 
 
-def _iso(moment: pl.Expr) -> pl.Expr:
+def iso(moment: pl.Expr) -> pl.Expr:
     """A date where it is midnight, else with its time, as `moments.moment` spells it."""
     midnight = moment.dt.truncate("1d") == moment
     whole = moment.dt.truncate("1s") == moment

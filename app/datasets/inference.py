@@ -218,7 +218,7 @@ def _date_format(facts: Facts, parts: Parts, wanted: Correction | None) -> str |
     if named is not None:
         if named in formats or not strings.present:
             return named
-        what = f"is not a date as {named}"
+        what = "is not a date" if named == dates.ISO else f"is not a date as {named}"
         raise _refusal(facts, parts, "not_a_date", what, lambda cells: dates.read(cells, named).is_null())
     if not strings.present:
         return dates.ISO

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from app.datasets import cells, columnar, formats, inference
+from app.datasets import cells, columnar, dates, formats, inference
 from app.datasets.encoding import Encoding
 from app.datasets.features import CategoryFeature
 from app.datasets.source import Parts, Source
@@ -25,6 +25,7 @@ from app.errors import Fault, InvalidDataset
 from app.predictions import answers, carried
 from app.predictions.carried import Carried
 from app.predictions.files import ANSWER, PROGRESS
+from app.predictions.fitting import fitted
 from app.predictions.outputs import compute
 
 BATCH_ROWS = 8192
@@ -61,14 +62,18 @@ def _open(path: Path, directory: Path, encoding: Encoding, limits: Mapping[str, 
     if _is_matrix(path):
         source = replace(source, frames=partial(_named, source, encoding))
     respelled = {each.name for each in encoding.features if each.type != "number"}
-    parts = Parts(source, cells.spelled if source.spelled else partial(cells.typed, respelled=respelled))
+    plain = cells.spelled if source.spelled else partial(cells.typed, respelled=respelled)
+    parts = Parts(source, lambda frame: fitted(plain(frame), encoding))
     found = survey(parts, limits["max_columns"])
     names = list(found.columns)
     check_names(encoding, names)
     if not found.row_count:
         message = "There are no rows of data to answer."
         raise InvalidDataset(None, Fault("file", "too_few_rows", message, "Send a header and rows."))
-    types = {each.name: {"type": each.type} for each in encoding.features}
+    types = {
+        each.name: {"type": each.type} | ({"format": dates.ISO} if each.type == "date" else {})
+        for each in encoding.features
+    }
     needed = Survey(found.row_count, {name: found.columns[name] for name in types})
     decided, _ = inference.infer(
         parts,

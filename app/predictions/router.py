@@ -21,7 +21,7 @@ from app.dependencies import (
     state_of,
     with_room,
 )
-from app.errors import UnsupportedMediaType
+from app.errors import Fault, Invalid, UnsupportedMediaType
 from app.keys.service import Principal
 from app.models.warm import Loaded
 from app.predictions import bodies, files, matrices, media, service
@@ -44,6 +44,8 @@ SMALL_BODY = 64 * 1024
 
 SMALL_WORK = 2_000_000
 """Answers that take up to this much `service.work` are made there too: 10 to 30 ms at most."""
+
+WRAPPED = "Expected an object with rows or inputs, not a list."
 
 _shape = TypeAdapter(PredictRequest)
 
@@ -148,6 +150,10 @@ def _answer(model: Loaded, body: bytes, most_rows: int) -> bytes:
 
 def _read(body: bytes) -> PredictRequest:
     sent = strict_json.loads(body)
+    if isinstance(sent, list):
+        raise Invalid(
+            f"body: {WRAPPED}", Fault("body", "wrong_type", WRAPPED, '{"rows": [{"column": value}]}')
+        )
     try:
         return _shape.validate_python(sent)
     except ValidationError as error:
