@@ -11,12 +11,12 @@ from app.storage.database import Database
 from app.storage.tables import Batch
 
 LEASE_SECONDS = 10.0
-MOST_ATTEMPTS = 3
+MOST_ATTEMPTS = 8
 WAITING = ("queued", "running")
 
 NEVER_ENDED = {
     "code": "internal_error",
-    "message": f"It was begun {MOST_ATTEMPTS} times, and the server ended each time before it did.",
+    "message": f"It was begun {MOST_ATTEMPTS} times, and was killed each time before it came to its end.",
     "errors": [],
 }
 
@@ -86,10 +86,13 @@ def renew(database: Database, held: Held, completed: int) -> bool:
         return write(session, held, {"completed": completed, "lease_until": clock() + LEASE_SECONDS})
 
 
-def give_back(database: Database, held: Held) -> None:
-    """Let another begin it at once: it is not its fault that it did not end."""
+def give_back(database: Database, held: Held, *, killed: bool = False) -> None:
+    """Let another begin it at once. Unless it was ``killed``, it is not its fault that it did not end."""
+    values: dict[str, Any] = {"status": "queued"}
+    if not killed:
+        values["attempts"] = Batch.attempts - 1
     with database.writing() as session:
-        write(session, held, {"status": "queued", "attempts": Batch.attempts - 1})
+        write(session, held, values)
 
 
 def write(session: Session, held: Held, values: Mapping[str, Any]) -> bool:

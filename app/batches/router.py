@@ -20,6 +20,7 @@ from app.dependencies import (
 )
 from app.keys.idempotency import Answered
 from app.openapi import LABEL_FILTER, WAITERS, creates, later, refused
+from app.projects import service as projects
 from app.schemas import Page
 from app.storage.paging import page
 from app.storage.tables import Batch
@@ -42,17 +43,21 @@ BatchId = Annotated[
         403: refused(
             "The key's role is too low; or the project has as much as it may, and quota names the limit."
         ),
-        429: later("As many batches of this project wait as may."),
+        429: later(
+            "As many batches of this project wait, or as many multiply-adds were asked for today, as may."
+        ),
     },
     dependencies=[Depends(need_room)],
 )
 def create(body: BatchCreate, state: StateDep, principal: PrincipalDep, once: OnceDep) -> Response:
     """The dataset's rows and their predictions become a dataset of this project, in the background."""
 
+    default = projects.by_default(state.settings)
+
     def make() -> Answered:
         state.uploads.foresee(principal)
         with once.writing() as session:
-            batch = service.create(session, principal, body)
+            batch = service.create(session, principal, body, default)
             return once.answer(session, f"/v1/batches/{batch.id}", service.answer(batch))
 
     return created(once.run(body.as_sent, make))

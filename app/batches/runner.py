@@ -18,12 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.audit.acting import SERVER, Act, acting
-from app.batches import line
+from app.batches import charges, line
 from app.batches.line import Held
 from app.datasets import service as datasets
 from app.datasets.jail import Jail, ParseRequest
 from app.datasets.storing import Reading, Uploads
-from app.errors import ChainruleError, LeaseLost, Unavailable
+from app.errors import ChainruleError, DiskFull, LeaseLost, Unavailable
 from app.keys.idempotency import Answered, Once
 from app.keys.service import Principal
 from app.models.warm import Loaded, WarmModels
@@ -31,7 +31,9 @@ from app.predictions import files, media
 from app.storage.blobs import Blobs
 from app.storage.columns import now
 from app.storage.database import Database
+from app.storage.disk import is_full
 from app.storage.scope import whole_server, within
+from app.storage.tables import Batch
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +154,8 @@ class Runner(threading.Thread):
         if self._over.is_set() or isinstance(error, Unavailable | SQLAlchemyError):
             line.give_back(database, held)
             return
+        if is_full(error):
+            error = DiskFull("There was no room left on the server's disk.")
         if not isinstance(error, ChainruleError):
             log.error("a batch failed", exc_info=error)
             error = ChainruleError()
@@ -161,7 +165,8 @@ class Runner(threading.Thread):
             "errors": [asdict(fault) for fault in error.faults],
         }
         with database.writing() as session:
-            line.write(session, held, {"status": "failed", "error": why, "finished_at": now()})
+            if line.write(session, held, {"status": "failed", "error": why, "finished_at": now()}):
+                charges.settle(session, session.get_one(Batch, held.id))
 
 
 def _types(types: dict[str, str], model: Loaded) -> dict[str, str]:

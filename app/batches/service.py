@@ -5,12 +5,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.batches import charges
 from app.batches.line import WAITING
 from app.batches.schemas import BatchCreate
 from app.datasets import service as datasets
 from app.errors import Conflict, TooManyJobs
 from app.keys.service import Principal
 from app.models import service as models
+from app.projects import quotas
+from app.projects.quotas import Quotas
 from app.storage import lookup
 from app.storage.columns import new_id, now
 from app.storage.tables import Batch
@@ -19,12 +22,16 @@ MOST_WAITING = 100
 """Of one project."""
 
 
-def create(session: Session, principal: Principal, asked: BatchCreate) -> Batch:
-    """A batch that waits for its turn. Raises NotFound, Conflict, or TooManyJobs."""
+def create(session: Session, principal: Principal, asked: BatchCreate, default: Quotas) -> Batch:
+    """A batch that waits for its turn; ``default``: the limits of projects that have none of their own.
+
+    Raises NotFound, Conflict, TooManyJobs, QuotaReached, or DailyQuotaReached.
+    """
     model = models.get(session, principal, asked.model_id)
     dataset = datasets.get(session, principal, asked.dataset_id)
     if dataset.status != "ready":
         raise Conflict(f"The dataset is {dataset.status}.", allowed=("read",))
+    held = quotas.of(session, principal.project_id, default, lock=True)
     mine = Batch.project_id == principal.project_id
     waiting = sa.select(sa.func.count()).where(mine, Batch.status.in_(WAITING))
     if (session.scalar(waiting) or 0) >= MOST_WAITING:
@@ -48,6 +55,7 @@ def create(session: Session, principal: Principal, asked: BatchCreate) -> Batch:
     )
     session.add(batch)
     session.flush()
+    charges.take(session, batch, model.parameter_count, held)
     return batch
 
 
@@ -60,6 +68,7 @@ def cancel(session: Session, principal: Principal, batch_id: str) -> Batch:
     batch = get(session, principal, batch_id, lock=True)
     if batch.status in WAITING:
         batch.status, batch.finished_at = "cancelled", now()
+        charges.settle(session, batch)
     elif batch.status != "cancelled":
         raise Conflict(f"The batch has {batch.status}.", allowed=("delete",))
     return batch

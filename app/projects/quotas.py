@@ -22,6 +22,8 @@ MOST_MULTIPLY_ADDS = 2**60
 
 MOST_OF_A_DAY = 2**62
 
+LESS = "Train fewer epochs, a smaller network, or on fewer rows."
+
 UNDER_WAY = ("running", "pausing", "cancelling")
 
 
@@ -140,8 +142,13 @@ def admit_bytes(session: Session, project_id: str, quotas: Quotas, more: int) ->
         raise QuotaReached(detail, quota="max_bytes", limit=most, used=used)
 
 
-def charge(session: Session, project_id: str, quotas: Quotas, day: str, multiply_adds: int) -> None:
-    """Let them count for that day. Raises QuotaReached where no day has as many, else DailyQuotaReached."""
+def charge(
+    session: Session, project_id: str, quotas: Quotas, day: str, multiply_adds: int, instead: str = LESS
+) -> None:
+    """Let them count for that day. Raises QuotaReached where no day has as many, else DailyQuotaReached.
+
+    ``instead``: what to do where no day has as many.
+    """
     most = quotas.max_multiply_adds_per_day
     more = min(multiply_adds, MOST_MULTIPLY_ADDS)
     row = {"project_id": project_id, "day": day, "multiply_adds": more}
@@ -149,9 +156,9 @@ def charge(session: Session, project_id: str, quotas: Quotas, day: str, multiply
     if most is None or total <= most:
         return
     quota, used = "max_multiply_adds_per_day", total - more
-    needs = f"This job takes {more} multiply-adds; this project may have {most} computed in a day (UTC)"
+    needs = f"This takes {more} multiply-adds; this project may have {most} computed in a day (UTC)"
     if more > most:
-        detail = f"{needs}. Train fewer epochs, a smaller network, or on fewer rows."
+        detail = f"{needs}. {instead}"
         raise QuotaReached(detail, quota=quota, limit=most, used=used)
     detail = f"{needs} and has asked for {used}."
     raise DailyQuotaReached(detail, quota=quota, limit=most, used=used, retry_after=seconds_left(now()))

@@ -16,7 +16,8 @@ ARCHITECTURES = "Most stored architectures of the project"
 ALIASES = "Most aliases of the project"
 BYTES = "Most bytes of its datasets, of its models, and of what its jobs keep"
 MULTIPLY_ADDS = (
-    "Most multiply-adds, as a plan reckons them, of the jobs that it submits or tries again in a day (UTC)"
+    "Most multiply-adds in a day (UTC): of the jobs that it submits or tries again, as a plan reckons them, "
+    "and of its batches"
 )
 REQUESTS = "Most requests a minute, with all of its keys"
 BY_SETTINGS = "; null: as the server's settings say."
@@ -105,7 +106,7 @@ class Used(Answer):
     )
     multiply_adds_today: int = Field(
         description="Multiply-adds of the jobs submitted or tried again today (UTC): of all epochs that "
-        "were to be trained, and once the job has ended, of those that it trained.",
+        "were to be trained, and once the job has ended, of those that it trained; and of today's batches.",
         examples=[120_000_000_000],
     )
 

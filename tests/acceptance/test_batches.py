@@ -18,7 +18,8 @@ pytestmark = pytest.mark.heavy
 
 SHORT = {"epochs": 10}
 ENDED = ("succeeded", "failed", "cancelled")
-LONG = "x,y\n" + "".join(f"{i / 7},{i % 13}\n" for i in range(300_000))
+LONG_ROWS = 300_000
+LONG = "x,y\n" + "".join(f"{i / 7},{i % 13}\n" for i in range(LONG_ROWS))
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,49 @@ def test_one_that_is_deleted_meanwhile_fails(client: httpx.Client, flowers: Json
     client.delete(f"/v1/datasets/{dataset}")
     done = ended(client, batch)
     assert done["status"] == "succeeded" or done["error"]["code"] == "not_found"
+
+
+def test_its_rows_count_in_the_day(server: Server, client: httpx.Client, long: Json) -> None:
+    def today() -> int:
+        return int(made(client.get("/v1/limits"), 200)["used"]["multiply_adds_today"])
+
+    parameters = made(client.get(f"/v1/models/{long['model_id']}"), 200)["parameter_count"]
+    cost, before = LONG_ROWS * parameters, today()
+    first, second = (submitted(client, **long)["id"] for _ in range(2))
+    assert today() == before + 2 * cost
+    for batch, left in ((second, cost), (first, 0)):  # one at a time is worked at
+        made(client.post(f"/v1/batches/{batch}/cancel"), 200)
+        assert before + left >= today()
+        assert today() == before + left or left == 0
+    quota = {"max_multiply_adds_per_day": before + cost - 1}
+    try:
+        made(server.client().patch("/v1/projects/batches", json=quota), 200)
+        problem = assert_problem(client.post("/v1/batches", json=long), 429, "daily_quota_reached")
+        assert problem["quota"] == "max_multiply_adds_per_day"
+        quota = {"max_multiply_adds_per_day": cost - 1}
+        made(server.client().patch("/v1/projects/batches", json=quota), 200)
+        detail = assert_problem(client.post("/v1/batches", json=long), 403, "quota_reached")["detail"]
+        assert "Predict fewer rows" in detail
+    finally:
+        quota = {"max_multiply_adds_per_day": None}
+        made(server.client().patch("/v1/projects/batches", json=quota), 200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gone", ["model", "dataset"])
+def test_what_is_deleted_while_it_runs_is_not_missed(
+    server: Server, client: httpx.Client, long: Json, gone: str
+) -> None:
+    """It fails, or comes to its end: it does not hang, and what it wrote for itself goes."""
+    short = upload(client, "\n".join(LONG.splitlines()[:200]))["id"]
+    job = train(client, dataset_id=short, target="y", task="regression", training={"epochs": 1})
+    mine = {"model_id": job["model_id"], "dataset_id": upload(client, LONG)["id"]}
+    batch = submitted(client, **mine)["id"]
+    until(lambda: client.get(f"/v1/batches/{batch}").json()["status"] == "running", 20)
+    assert client.delete(f"/v1/{gone}s/{mine[f'{gone}_id']}").status_code == 204
+    done = ended(client, batch)
+    assert done["status"] == "succeeded" or done["error"]["code"] == "not_found", done
+    until(lambda: not list((server.data_dir / "incoming").glob("tmp*")), 10)
 
 
 @pytest.fixture(scope="module")

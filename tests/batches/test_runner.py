@@ -1,0 +1,66 @@
+"""What becomes of a batch whose work has ended otherwise than well."""
+
+import errno
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from app.batches.runner import Parts, Runner
+from app.datasets.jail import Jail
+from app.datasets.storing import Uploads
+from app.errors import DiskFull, InvalidDataset, LeaseLost, NotFound, Unavailable
+from app.models.warm import WarmModels
+from app.projects.quotas import Quotas
+from app.storage.blobs import Blobs
+from app.storage.database import Database
+from app.storage.disk import Disk
+from app.storage.tables import Batch
+from tests.batches.test_line import add, claimed, row_of
+
+
+@pytest.fixture
+def runner(database: Database, tmp_path: Path) -> Iterator[Runner]:
+    blobs = Blobs(database, tmp_path / "blobs")
+    jail = Jail(tmp_path, keep_spare=False)
+    uploads = Uploads(blobs, jail, Disk(tmp_path, 0), tmp_path, Quotas())
+    runner = Runner(Parts(database, blobs, uploads, WarmModels(database, blobs), jail, tmp_path))
+    yield runner
+    runner.close()
+
+
+def ended(runner: Runner, database: Database, error: Exception) -> Batch:
+    """The row of a batch whose work raised that."""
+    batch_id = add(database)
+    working: Future[None] = Future()
+    working.set_exception(error)
+    runner._conclude(claimed(database), working)
+    return row_of(database, batch_id)
+
+
+def test_what_is_not_its_fault_does_not_count(runner: Runner, database: Database) -> None:
+    batch = ended(runner, database, Unavailable("The server is shutting down."))
+    assert (batch.status, batch.attempts) == ("queued", 0)
+
+
+def test_whoever_has_lost_it_says_nothing(runner: Runner, database: Database) -> None:
+    assert ended(runner, database, LeaseLost()).status == "running"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InvalidDataset("The file's columns do not fit the model's."), "invalid_dataset"),
+        (NotFound("There is no such model."), "not_found"),
+        (OSError(errno.ENOSPC, "no space left to write what was parsed"), DiskFull.code),
+        (DiskFull(free_bytes=1, needed_bytes=2), DiskFull.code),
+        (ZeroDivisionError(), "internal_error"),
+    ],
+)
+def test_a_failure_says_why(runner: Runner, database: Database, error: Exception, code: str) -> None:
+    batch = ended(runner, database, error)
+    assert batch.status == "failed"
+    assert batch.error is not None
+    assert batch.error["code"] == code
+    assert batch.finished_at is not None
