@@ -158,7 +158,11 @@ def serve(settings: Settings) -> None:
         signal.signal(each, stop)
     if secure is not None:
         signal.signal(signal.SIGHUP, lambda *_: secure.reload())
-    listening = server.listen()  # before we say so
+    try:
+        listening = server.listen()  # before we say so
+    except SystemExit:  # uvicorn has said why
+        place = f"{settings.host}, port {settings.port},"
+        raise RefusesToStart(f"{place} cannot be listened on; --port takes another, 0 a free one.") from None
     if worker is not None:
         database.nudge = worker.nudge
     for child in children:

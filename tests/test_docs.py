@@ -192,3 +192,10 @@ def test_every_test_that_a_page_names_is_there(page: str) -> None:
         known.update(re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE))
     assert named_in(page)
     assert named_in(page) - known == set()
+
+
+def test_pages_mean_the_same_url() -> None:
+    """That of the README, which ends with /v1."""
+    assert "URL=http://127.0.0.1:8000/v1\n" in (ROOT / "README.md").read_text()
+    wrong = [page.name for page in (ROOT / "docs").glob("*.md") if "$URL/v1" in page.read_text()]
+    assert wrong == []

@@ -32,7 +32,8 @@ def settings_of(**options: Any) -> "Settings":
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False):
             name = ".".join(str(step) for step in each["loc"])
-            typer.echo(f"{name} (CHAINRULE_{name.upper()}): {each['msg']}", err=True)
+            told = each["msg"].replace("items after validation", "characters")  # of a secret, which is none
+            typer.echo(f"{name} (CHAINRULE_{name.upper()}): {told}", err=True)
         raise typer.Exit(2) from None
 
 

@@ -1,11 +1,14 @@
 """worker, webhooks, check: what is not there is not made, but told."""
 
+import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner
 
 from app.cli import application
+from tests.support.server import COMMAND, Server
 
 
 @pytest.mark.parametrize("words", [("worker",), ("webhooks",), ("check",), ("check", "--repair")])
@@ -25,3 +28,19 @@ def test_a_database_that_is_away_is_no_traceback() -> None:
         assert "chainrule-server: the database says:" in done.stderr
         assert "secret" not in done.output
     assert not Path("no.tar").exists()
+
+
+def test_a_wrong_setting_is_named_in_words_of_its_kind() -> None:
+    done = CliRunner().invoke(application, ["serve"], env={"CHAINRULE_ADMIN_KEY": "short"})
+    assert done.exit_code == 2
+    told = "admin_key (CHAINRULE_ADMIN_KEY): Value should have at least 16 characters, not 5\n"
+    assert done.stderr == told
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_is_named(server: Server, tmp_path: Path) -> None:
+    port = str(urlsplit(server.url).port)
+    words = [COMMAND, "serve", "--port", port, "--data-dir", str(tmp_path), "--workers", "0"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"chainrule-server: 127.0.0.1, port {port}, cannot be listened on" in done.stderr
