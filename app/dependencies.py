@@ -125,8 +125,11 @@ def media_type(request: Request) -> str:
 
 
 def need_json(request: Request) -> None:
-    """Raise UnsupportedMediaType for a body that is not said to be JSON, or to be in another charset."""
-    sent_as = next((value for name, value in request.scope["headers"] if name == b"content-type"), b"")
+    """Raise UnsupportedMediaType for a body that is not said to be JSON, is compressed, or in a charset."""
+    headers = request.scope["headers"]
+    if any(name == b"content-encoding" and value != b"identity" for name, value in headers):
+        raise UnsupportedMediaType("Send JSON as it is, without a Content-Encoding.")
+    sent_as = next((value for name, value in headers if name == b"content-type"), b"")
     if sent_as == b"application/json":  # as nearly everybody writes it
         return
     if media_type(request) != "application/json":

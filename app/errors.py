@@ -26,7 +26,8 @@ class ChainruleError(Exception):
     """Seconds, for what goes away by itself."""
 
     def __init__(self, detail: str | None = None, *faults: Fault, retry_after: int | None = None) -> None:
-        self.detail = detail or self.title
+        first = next((f"{each.param}: {each.message}".removeprefix(": ") for each in faults), self.title)
+        self.detail = detail or first
         self.faults = faults
         again = self.retry_after if retry_after is None else retry_after
         self.headers: dict[str, str] = {} if again is None else {"Retry-After": str(again)}

@@ -1,5 +1,6 @@
 """No input gives a 500: every line is refused with the whole problem document, and leaves nothing behind."""
 
+import gzip
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -128,6 +129,20 @@ def test_a_body_that_is_no_json_by_its_type(
     headers = [] if kind is None else [("Content-Type", kind.encode("latin-1"))]
     response = client.post(path.format(**known), content=b'{"layers": []}', headers=headers)  # type: ignore[arg-type]
     assert_problem(response, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("path", ["/v1/architectures", "/v1/models/{model}/predict"])
+def test_a_body_that_is_compressed_is_no_json(client: httpx.Client, known: Json, path: str) -> None:
+    for content, encoding in ((gzip.compress(b'{"layers": []}'), "gzip"), (b'{"layers": []}', "br")):
+        headers = {**JSON, "Content-Encoding": encoding}
+        response = client.post(path.format(**known), content=content, headers=headers)
+        problem = assert_problem(response, 415, "unsupported_media_type")
+        assert "Content-Encoding" in problem["detail"]
+
+
+def test_the_detail_says_what_is_wrong_first(client: httpx.Client) -> None:
+    problem = assert_problem(client.post("/v1/datasets", json={"generate": {"kind": "xo"}}), 422)
+    assert problem["detail"].startswith("generate.kind: Expected one of ")
 
 
 def architecture(**layer: object) -> Json:

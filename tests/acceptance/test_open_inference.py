@@ -209,7 +209,7 @@ BAD: dict[str, tuple[Any, bytes, str]] = {
     "half a length": ({"inputs": [X, binary("y", 3, [1, 1], "BYTES")]}, b"\0\0\0", "longer"),
     "no UTF-8": ({"inputs": [X, binary("y", 5, [1, 1], "BYTES")]}, b"\1\0\0\0\xff", "UTF-8"),
     "two texts for a row": ({"inputs": [X, binary("y", 8, [1, 1], "BYTES")]}, b"\0" * 8, "another number"),
-    "a list": ([], b"", "dictionary"),
+    "a list": ([], b"", "an object"),
 }  # fmt: skip
 
 
