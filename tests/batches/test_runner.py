@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.batches.runner import Parts, Runner
+from app.batches.runner import Parts, Runner, _types
 from app.datasets.jail import Jail
 from app.datasets.storing import Uploads
 from app.errors import DiskFull, InvalidDataset, LeaseLost, NotFound, Unavailable
@@ -18,6 +18,7 @@ from app.storage.database import Database
 from app.storage.disk import Disk
 from app.storage.tables import Batch
 from tests.batches.test_line import add, claimed, row_of
+from tests.support.portable import CLASSES, NUMBERS, loaded, network_of
 
 
 @pytest.fixture
@@ -64,3 +65,10 @@ def test_a_failure_says_why(runner: Runner, database: Database, error: Exception
     assert batch.error is not None
     assert batch.error["code"] == code
     assert batch.finished_at is not None
+
+
+def test_a_class_that_is_spelled_like_a_number_is_one_still() -> None:
+    types = {"x": "number"}
+    classes, numbers = (loaded(network_of(each)) for each in (CLASSES, NUMBERS))
+    assert _types(types, classes) == {"x": "number", "prediction": "category"}
+    assert _types(types, numbers) == types

@@ -47,3 +47,9 @@ def test_a_column_without_weight_is_worth_nothing() -> None:
     assert everything["cost_increase"]["mean"] == pytest.approx(4 * x.var(), rel=0.1)
     assert everything["r2_decrease"]["mean"] == pytest.approx(2.0, rel=0.1)
     assert everything["r2_decrease"]["std"] > 0
+    again, other = (
+        importance.importance(model, rows, ImportanceRequest(repeats=20, seed=seed))["columns"][0]
+        for seed in (1, 2)
+    )
+    assert again == everything
+    assert other["cost_increase"]["mean"] != everything["cost_increase"]["mean"]
