@@ -147,7 +147,7 @@ def _boolean(feature: BooleanFeature, start: int) -> Encode:
         if type(value) is str and (word := value.strip().lower()) in TRUTH_OR_MISSING:
             value = TRUTH_OR_MISSING[word]
         if value is not None and type(value) is not bool:
-            return _wrong_kind("a boolean", value)
+            return _wrong_kind("true, false", value)
         if value is None and mark is not None:
             inputs[mark] = 1.0
         inputs[start] = float(feature.most_frequent if value is None else value)

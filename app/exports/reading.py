@@ -89,7 +89,11 @@ def _safetensors(content: bytes) -> tuple[object, Json]:
         header = strict_json.loads(content[8 : 8 + size].rstrip())
         told = header["__metadata__"][DOCUMENT]
     except (SafetensorError, MalformedRequest):
-        raise _refused("file", "unreadable_file", "The file is no safetensors.") from None
+        raise _refused(
+            "file",
+            "unreadable_file",
+            "The file is no safetensors. What comes back is an export as safetensors or JSON.",
+        ) from None
     except (KeyError, TypeError, ValueError):
         message = f"The file's metadata have no '{DOCUMENT}': it is no export of this server's."
         raise _refused("file", "unreadable_file", message) from None

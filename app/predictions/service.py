@@ -16,6 +16,8 @@ MOST_OUTPUTS = 5_000_000
 
 NOT_FINITE = "With these values an output is beyond the range of the model's dtype: it has no prediction."
 
+WAY_OUT = "A file of rows that is sent to /predict, as CSV or Parquet, may have any number."
+
 OUTPUT_WORK = 50
 """Multiplications that take as long as putting one output into JSON does."""
 
@@ -54,12 +56,13 @@ def predict(model: Loaded, asked: PredictRequest, most_rows: int) -> bytes:
 def check_count(model: Loaded, rows: int, most_rows: int) -> None:
     """Raise TooLarge for more rows than one answer may have."""
     if rows > most_rows:
-        raise TooLarge(f"At most {most_rows} rows at once.")
+        raise TooLarge(f"At most {most_rows} rows at once. {WAY_OUT}")
     width = model.architecture.s[model.architecture.n]
     if rows * width > MOST_OUTPUTS:
         raise TooLarge(
             f"{rows} rows with {width} outputs each are {rows * width} numbers; "
-            f"one answer holds at most {MOST_OUTPUTS}. Send at most {MOST_OUTPUTS // width} rows at once."
+            f"one answer holds at most {MOST_OUTPUTS}. Send at most {MOST_OUTPUTS // width} rows at once. "
+            + WAY_OUT
         )
 
 

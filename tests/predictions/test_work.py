@@ -40,6 +40,11 @@ def test_an_answer_has_an_end() -> None:
         service.predict(model(5000), asked, 100_000)
 
 
+def test_whoever_sends_too_many_rows_is_told_what_has_no_limit() -> None:
+    with pytest.raises(TooLarge, match=r"At most 10 rows at once\. A file of rows"):
+        service.predict(model(1), PredictRequest(inputs=[[0.0, 1.0]] * 11), 10)
+
+
 def test_many_rows_are_answered_as_a_few_are() -> None:
     inputs = np.random.default_rng(1).normal(size=(10_000, 2)).tolist()
     small = model(1)
