@@ -242,6 +242,12 @@ def test_every_body_that_is_sent_has_a_whole_example(document: Json) -> None:
             assert any(inner.get("examples") for inner in (schema, *schema.get("oneOf", []))), name
 
 
+def test_the_types_of_a_models_inputs_are_those_of_columns(document: Json) -> None:
+    """What is not in an enum is no answer to a client that was generated."""
+    schema = document["components"]["schemas"]["InputAnswer"]["properties"]["type"]
+    assert set(schema["enum"]) == {"number", "category", "boolean", "date"}
+
+
 def test_every_number_of_a_list_has_a_bound(document: Json) -> None:
     limits = [
         each["schema"]

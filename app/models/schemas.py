@@ -1,10 +1,11 @@
 """The wire form of models, their parameters and evaluations."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
 from app.architectures.schemas import NetworkAnswer
+from app.datasets.table import ColumnType
 from app.models.measures import EvaluationMeasures, SplitMeasures
 from app.schemas import Answer, CreatedAt, CreatedBy, OwnName, OwnNotes, Reference, Request, Shape, words
 
@@ -19,10 +20,10 @@ class InputAnswer(Answer):
     type: str = Field(
         description="What its values are.",
         examples=["category"],
-        json_schema_extra=words(("number", "category", "boolean")),
+        json_schema_extra=words(get_args(ColumnType)),
     )
     categories: list[str] | None = Field(
-        description="The values that it may have, in code-point order; null for numbers.",
+        description="The values that it may have, in code-point order; null for numbers and dates.",
         examples=[["Biscoe", "Dream", "Torgersen"]],
     )
 
