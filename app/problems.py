@@ -38,6 +38,9 @@ BY_STATUS: dict[int, type[ChainruleError]] = {
 }
 
 
+TOLD_PATH = 1_000
+"""Characters of a path that are told: it is the client's own, and may be as long as a head."""
+
 TOLD_FAULTS = 3
 """Of an error that is one text."""
 
@@ -95,7 +98,7 @@ def body(error: ChainruleError, path: str, request_id: str) -> bytes:
         "title": error.title.rstrip("."),
         "status": error.status,
         "detail": error.detail,
-        "instance": path,
+        "instance": path[:TOLD_PATH],
         "code": error.code,
         "errors": [
             {"param": each.param, "code": each.code, "message": each.message, "hint": each.hint}

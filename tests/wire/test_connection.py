@@ -1,6 +1,7 @@
 """What clients get that say too little, too slowly, too much, or nothing that can be read in one way only."""
 
 import contextlib
+import json
 import socket
 import time
 
@@ -32,6 +33,13 @@ def test_a_head_that_is_too_large_is_refused(wire: Wire, size: int) -> None:
         head("GET", "/livez", HOST, b"X: " + b"a" * 20_000 + b"\r\n", b"Connection: close\r\n")
     )
     assert reply.status == 200
+
+
+@pytest.mark.parametrize("size", [40_000, 100_000])
+def test_a_long_path_is_not_told_as_a_whole(wire: Wire, size: int) -> None:
+    (reply,) = wire.ask(head("GET", "/" + "a" * size, HOST, b"Connection: close\r\n"))
+    assert reply.status in (401, 431)
+    assert reply.problem(reply.status, json.loads(reply.body)["code"])["instance"] == "/" + "a" * 999
 
 
 def test_so_are_too_many_headers(wire: Wire) -> None:
