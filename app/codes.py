@@ -178,6 +178,11 @@ WARNINGS = {
         "dataset", "Strings that look like dates, of which days and months may be confused."
     ),
     "decimal_comma": Code("dataset", "Numbers were read with a comma for the decimal point."),
+    "formatted_numbers": Code("dataset", "Numbers were read without their unit or what parts thousands."),
+    "leading_zeros": Code("dataset", "Numbers that begin with zeros: perhaps they are codes."),
+    "mostly_numbers": Code("dataset", "Nine in ten values of a column that is none of numbers are some."),
+    "mostly_dates": Code("dataset", "Nine in ten values of a column that is none of dates are some."),
+    "two_digit_years": Code("dataset", "Years without their century."),
     "guessed_charset": Code("dataset", "The text is not UTF-8, and was read as Windows-1252."),
     "no_header": Code("dataset", "The first row was taken as data, and the columns were given names."),
     "unnamed_column": Code("dataset", "A column without a name was given one."),

@@ -55,6 +55,24 @@ def spelled(frame: pl.DataFrame) -> Cells:
     return Cells(frame.with_columns(plain), numbers.with_columns(_numbers(plain)))
 
 
+def blanked(cells: Cells, words: Mapping[str, Collection[str]]) -> Cells:
+    """Missing, too, what these words stand for, by column and in lower case. Numbers are compared as such."""
+    frame = cells.frame
+    there = {name: said for name, said in words.items() if name in frame.columns}
+    return of(frame.with_columns([_blank(name, frame.schema[name], said) for name, said in there.items()]))
+
+
+def _blank(name: str, dtype: pl.DataType, words: Collection[str]) -> pl.Expr:
+    cell = pl.col(name)
+    said = pl.Series(list(words), dtype=pl.String)
+    if not isinstance(dtype, (pl.String, pl.Float64)):
+        return cell
+    stands = cell.cast(pl.Float64, strict=False).is_in(said.cast(pl.Float64, strict=False).implode())
+    if isinstance(dtype, pl.String):
+        stands = stands.fill_null(False) | cell.str.to_lowercase().is_in(said.implode())
+    return pl.when(stands).then(None).otherwise(cell).alias(name)
+
+
 def typed(frame: pl.DataFrame, respelled: Collection[str] = ()) -> Cells:
     """Of columns that have types; ``respelled`` ones become text, whatever they are."""
     plain = frame.select([_plain(name, dtype, name in respelled) for name, dtype in frame.schema.items()])

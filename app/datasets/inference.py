@@ -2,21 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
-from app.datasets import dates
+from app.datasets import dates, guesses
+from app.datasets.corrections import Correction, Type
 from app.datasets.naming import EMPTY
 from app.datasets.source import Parts
 from app.datasets.spelling import DIGIT_TRUTH, FAMILIES_OF_TRUTH, TRUTH
 from app.datasets.survey import VALUES_LIMIT, Facts, Survey, look_at_strings
 from app.datasets.table import BOOLEAN_CATEGORIES
 from app.errors import Fault, InvalidDataset
-
-Type = Literal["number", "category", "boolean", "date", "text"]
-TYPES: tuple[Type, ...] = ("number", "category", "boolean", "date", "text")
 
 SPELLINGS_OF_TRUTH = 2**4 + 2**5
 TEXT_LENGTH = 255
@@ -26,21 +23,10 @@ NATURAL: dict[type[pl.DataType], Type] = {pl.Float64: "number", pl.Boolean: "boo
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
-    """What a client says of a column. ``date_format`` is one of `moments.FORMATS`, or to be found.
-
-    ``categories``: how a boolean was spelled, of a column that stays as it is.
-    """
-
-    type: Type
-    date_format: str | None = None
-    categories: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Decided:
     """What a column is, and how its cells are read. ``categories`` of a boolean are its two spellings; text
-    has none. ``distinct`` and ``all_different`` are of text: see `survey.Strings`."""
+    has none. ``spelling`` is of numbers that are no plain ones: see `amounts`. ``distinct`` and
+    ``all_different`` are of text: see `survey.Strings`."""
 
     name: str
     type: Type
@@ -48,7 +34,7 @@ class Decided:
     corrected: bool
     categories: tuple[str, ...] | None = None
     date_format: str | None = None
-    decimal_comma: bool = False
+    spelling: str | None = None
     distinct: int | None = None
     all_different: bool = False
 
@@ -65,7 +51,8 @@ def infer(
     """Types the columns of a survey, and warns of what is no matter of course. Cells are stripped, and the
     `MISSING_WORDS` are null.
 
-    Number: all values are decimal or scientific; with ``decimal_comma`` they may have a comma for the point.
+    Number: all values are decimal or scientific, or all are `amounts` of one quantity; with ``decimal_comma``
+    1,234 is less than 2.
     Boolean: one of the `FAMILIES_OF_TRUTH`, in any case. Date: see `dates`. Else strings: few distinct ones
     (≤ 50, or ≤ a tenth of the rows and ≤ 1,000) are a category; more, or one of more than 255 characters,
     are text.
@@ -99,36 +86,10 @@ def infer(
         if facts.name in (kept or {}) and facts.name not in corrections:
             column = replace(column, corrected=False)
         decided.append(column)
-        warnings += _warnings(column, facts)
+        warnings += _warnings(column, facts, found.row_count, spelled)
     if faults:
         raise InvalidDataset("Some values cannot be read.", *faults[:20])
     return decided, warnings
-
-
-def read_corrections(corrections: object, names: list[str]) -> dict[str, Correction]:
-    """`{"zip": {"type": "category"}}`, each name, type and date format checked."""
-    if not isinstance(corrections, Mapping):
-        raise InvalidDataset(None, Fault("columns", "wrong_type", "Expected an object by column name."))
-    faults = []
-    for name, correction in corrections.items():
-        param = f"columns.{str(name)[:255]}"
-        if name not in names:
-            near = get_close_matches(str(name)[:255], names, n=1, cutoff=0.5)
-            hint = f"Did you mean '{near[0]}'?" if near else None
-            faults.append(Fault(param, "unknown_column", "The file has no such column.", hint))
-        elif not isinstance(correction, Mapping) or not {"type"} <= correction.keys() <= {"type", "format"}:
-            message = 'Expected an object with "type", and for a date perhaps "format".'
-            faults.append(Fault(param, "wrong_type", message))
-        elif correction["type"] not in TYPES:
-            faults.append(Fault(f"{param}.type", "not_allowed", f"Expected one of {', '.join(TYPES)}."))
-        elif "format" in correction and (
-            correction["type"] != "date" or correction["format"] not in dates.FORMATS
-        ):
-            message = f"Only a date has one: one of {', '.join(dates.FORMATS)}."
-            faults.append(Fault(f"{param}.format", "not_allowed", message))
-    if faults:
-        raise InvalidDataset("The corrections of columns do not fit the file.", *faults[:20])
-    return {name: Correction(each["type"], each.get("format")) for name, each in corrections.items()}
 
 
 def _decide(facts: Facts, row_count: int, parts: Parts, wanted: Correction | None, spelled: bool) -> Decided:
@@ -148,8 +109,8 @@ def _decide(facts: Facts, row_count: int, parts: Parts, wanted: Correction | Non
         return _column(facts, "number", wanted)
     if strings is None:  # asked to be a number, and is none
         raise _refusal(facts, parts, "not_a_number", "is not a number", _is_no_number)
-    if may_be_number and strings.commas and strings.present:
-        return _column(facts, "number", wanted, decimal_comma=True)
+    if may_be_number and strings.amounts and strings.present:
+        return _column(facts, "number", wanted, spelling=strings.amounts[0])
     if kind == "number":
         raise _refusal(facts, parts, "not_a_number", "is not a number", _is_no_number)
     if kind == "boolean" or (kind is None and spelled):
@@ -231,18 +192,21 @@ def _date_format(facts: Facts, parts: Parts, wanted: Correction | None) -> str |
     raise _refusal(facts, parts, "not_a_date", "is not a date", _is_no_date(facts, parts))
 
 
-def _warnings(column: Decided, facts: Facts) -> list[Fault]:
-    param = f"columns.{column.name}"
-    if column.decimal_comma and not column.corrected:
-        message = f"The values of '{column.name}' were read as numbers with a decimal comma."
-        hint = f'Correct it with columns {{"{column.name}": {{"type": "text"}}}} if they are none.'
-        return [Fault(param, "decimal_comma", message, hint)]
+def _warnings(column: Decided, facts: Facts, row_count: int, spelled: bool) -> list[Fault]:
+    """Of what was guessed, and so not where it was said."""
     strings = facts.strings
-    guessed = column.type in ("category", "text") and not column.corrected
-    if guessed and strings is not None and dates.are_unsure(strings.formats or ()):
-        message = f"The values of '{column.name}' look like dates, but days and months may be confused."
-        hint = f'Say which: columns {{"{column.name}": {{"type": "date", "format": "%d/%m/%Y"}}}}.'
-        return [Fault(param, "ambiguous_date", message, hint)]
+    if column.corrected:
+        return []
+    if column.type in ("category", "text") and strings is not None:
+        unsure = guesses.of_unsure_dates(column.name, strings)
+        return unsure or (guesses.of_text(facts, strings, row_count) if spelled else [])
+    if not spelled:
+        return []
+    if column.type == "number":
+        beside = strings is not None and bool(strings.beside - {""})
+        return guesses.of_number(facts, column.spelling, beside)
+    if column.type == "date":
+        return guesses.of_date(column.name, column.date_format or dates.ISO)
     return []
 
 

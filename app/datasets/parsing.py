@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from app.datasets import cells, columnar, formats, inference
-from app.datasets.inference import Correction, Decided
+from app.datasets import cells, columnar, corrections, formats, inference
+from app.datasets.corrections import Correction
+from app.datasets.inference import Decided
 from app.datasets.naming import ROWS
 from app.datasets.profile import profile
 from app.datasets.source import Parts, Source
@@ -28,7 +30,7 @@ HELD_BYTES = 64 << 20
 def parse(
     path: Path,
     directory: Path,
-    corrections: Mapping[str, Any],
+    said: Mapping[str, Any],
     max_columns: int,
     max_expanded_bytes: int,
     max_ratio: int,
@@ -40,12 +42,12 @@ def parse(
     """
     limits = formats.Limits(max_columns, max_expanded_bytes, max_ratio)
     source = formats.open_source(path, directory, limits, charset)
-    return _typed(source, directory, corrections, max_columns)
+    return _typed(source, directory, said, max_columns)
 
 
-def retype(parquet: Path, directory: Path, corrections: Mapping[str, Any]) -> dict[str, Any]:
+def retype(parquet: Path, directory: Path, said: Mapping[str, Any]) -> dict[str, Any]:
     """As `parse`, of a Parquet that was written here, whose other columns stay as they are."""
-    return _typed(columnar.own(parquet), directory, corrections, 2**31, corrections_in(parquet))
+    return _typed(columnar.own(parquet), directory, said, 2**31, corrections_in(parquet))
 
 
 def rebuild(parquet: Path, directory: Path) -> dict[str, object]:
@@ -72,20 +74,24 @@ def rehearse() -> None:
 def _typed(
     source: Source,
     directory: Path,
-    corrections: Mapping[str, Any],
+    said: Mapping[str, Any],
     max_columns: int,
     kept: Mapping[str, Correction] | None = None,
 ) -> dict[str, Any]:
-    respelled = set(corrections)
-    parts = Parts(source, cells.spelled if source.spelled else lambda frame: cells.typed(frame, respelled))
+    respelled = set(said)
+    prepare = cells.spelled if source.spelled else partial(cells.typed, respelled=respelled)
+    parts = Parts(source, prepare)
     found = survey(parts, max_columns)
     if found.row_count < 2:
         message = f"There are {found.row_count} rows of data; training needs at least 2."
         raise InvalidDataset(None, Fault("file", "too_few_rows", message, ROWS))
     names = list(found.columns)
     own = source.envelope.pop("columns", None)
-    wanted = {} if own is None else inference.read_corrections(own, names)
-    wanted |= inference.read_corrections(corrections, names)
+    wanted = {} if own is None else corrections.read(own, names)
+    wanted |= corrections.read(said, names)
+    if words := {name: each.missing for name, each in wanted.items() if each.missing}:
+        parts = Parts(source, lambda frame: cells.blanked(prepare(frame), words))
+        found = survey(parts, max_columns)
     decided, guesses = inference.infer(
         parts, found, wanted, spelled=source.spelled, decimal_comma=source.decimal_comma, kept=kept
     )

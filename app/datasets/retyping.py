@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.datasets import service
+from app.datasets import guesses, service
 from app.datasets.content import keep_table
 from app.datasets.jail import Jail
 from app.datasets.storing import describe
@@ -47,11 +47,19 @@ def retype(
                 raise Conflict("Another request has changed the dataset meanwhile.", allowed=("read",))
             old, warnings = dataset.content, dataset.warnings
             describe(dataset, parsed, content)
-            kept = [each for each in warnings if each["param"] == OF_THE_FILE]
+            kept = [each for each in warnings if _stays(each, columns, parsed.warnings)]
             dataset.warnings = kept + parsed.warnings
             session.flush()
             if old != content.sha256:
                 blobs.release(session, old)
+
+
+def _stays(warning: dict[str, Any], columns: dict[str, Any], new: list[dict[str, Any]]) -> bool:
+    """Whether it is of the file, or of how it spelled a column that stays as it is."""
+    if warning["param"] == OF_THE_FILE:
+        return True
+    is_corrected = warning["param"].removeprefix("columns.") in columns
+    return warning["code"] in guesses.CODES and not is_corrected and warning not in new
 
 
 def _check_unused(session: Session, dataset: Dataset) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.datasets.inference import Decided, Type
+from app.datasets.corrections import Type
+from app.datasets.inference import Decided
 from app.datasets.table import Place
 
 

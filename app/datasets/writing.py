@@ -11,9 +11,10 @@ import polars as pl
 from numpy.typing import NDArray
 from polars.io.plugins import register_io_source
 
-from app.datasets import dates
+from app.datasets import amounts, dates
 from app.datasets.cells import Cells
-from app.datasets.inference import Correction, Decided
+from app.datasets.corrections import Correction
+from app.datasets.inference import Decided
 from app.datasets.source import Parts
 from app.datasets.spelling import DIGIT_TRUTH, TRUTH
 from app.datasets.survey import Survey
@@ -138,8 +139,9 @@ _DTYPES: Mapping[str, Any] = {
 
 def _reader(column: Decided) -> Read:
     match column.type:
-        case "number" if column.decimal_comma:
-            return _with_comma
+        case "number" if column.spelling is not None:
+            spelling = column.spelling
+            return lambda cells, name: amounts.read(cells.frame[name], spelling)
         case "number":
             return lambda cells, name: cells.numbers[name]
         case "boolean":
@@ -148,11 +150,6 @@ def _reader(column: Decided) -> Read:
             form = column.date_format or dates.ISO
             return lambda cells, name: _moments(cells.frame[name], form)
     return lambda cells, name: cells.frame[name]
-
-
-def _with_comma(cells: Cells, name: str) -> pl.Series:
-    text = cells.frame[name].str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-    return text.cast(pl.Float64, strict=False) + 0.0
 
 
 def _truth(cells: Cells, name: str) -> pl.Series:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from app.datasets import cells, columnar, dates, formats, inference
+from app.datasets import cells, columnar, corrections, dates, formats, inference
 from app.datasets.encoding import Encoding
 from app.datasets.features import CategoryFeature
 from app.datasets.source import Parts, Source
@@ -78,7 +78,7 @@ def _open(path: Path, directory: Path, encoding: Encoding, limits: Mapping[str, 
     decided, _ = inference.infer(
         parts,
         needed,
-        inference.read_corrections(types, names),
+        corrections.read(types, names),
         spelled=source.spelled,
         decimal_comma=source.decimal_comma,
     )
