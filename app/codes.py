@@ -185,6 +185,8 @@ WARNINGS = {
     "two_digit_years": Code("dataset", "Years without their century."),
     "guessed_charset": Code("dataset", "The text is not UTF-8, and was read as Windows-1252."),
     "no_header": Code("dataset", "The first row was taken as data, and the columns were given names."),
+    "doubtful_header": Code("dataset", "Columns have numbers for names: the first row may be data."),
+    "numbers_like_dates": Code("dataset", "Numbers that all are dates, as 20240131 is."),
     "unnamed_column": Code("dataset", "A column without a name was given one."),
     "guessed_classification": Code("job", "The target is a few integers, and they were taken as classes."),
     "different_features": Code(

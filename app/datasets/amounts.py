@@ -23,10 +23,8 @@ def _digits(thousands: str, decimal: str) -> str:
 
 
 DIGITS = {POINT: _digits(",", r"\."), COMMA: _digits(r"\.", ",")}
-WHOLE = {
-    each: rf"^{SIGN}{SPACE}?{BEFORE}{SIGN}{digits}{EXPONENT}{BEHIND}$" for each, digits in DIGITS.items()
-}
 PART = {each: digits + EXPONENT for each, digits in DIGITS.items()}
+WHOLE = {each: rf"^(?:{SIGN}{SPACE}?{BEFORE}|{BEFORE}{SIGN}){part}{BEHIND}$" for each, part in PART.items()}
 MINUS = r"^[^0-9]*[-\u{2212}]"
 
 
@@ -50,5 +48,5 @@ def read(cells: pl.Series, spelling: str) -> pl.Series:
     digits = cells.str.extract(f"({PART[spelling]})", 1)
     plain = digits.str.replace_all(rf"{GAP}|{'[.]' if spelling == COMMA else ','}", "")
     numbers = plain.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
-    sign = pl.when(cells.str.contains(MINUS)).then(-1.0).otherwise(1.0)
-    return pl.select(numbers * sign + 0.0).to_series().alias(cells.name)
+    is_less = cells.str.contains(MINUS) & (numbers != 0)
+    return pl.select(pl.when(is_less).then(-numbers).otherwise(numbers)).to_series().alias(cells.name)

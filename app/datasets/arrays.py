@@ -20,6 +20,7 @@ BLOCK = 1 << 20
 FREE_BYTES = 16 << 20
 MEMBERS_LIMIT = 5_000
 KINDS = "fiubUS"
+WORKBOOK = "xl/workbook.xml"
 TEXT_BYTES = 4_096
 """Of one cell: arrays of text take as much for each as for the longest."""
 
@@ -151,7 +152,8 @@ HEADERS: dict[tuple[int, int], Callable[[Any], Any]] = {
 def _check_kind(dtype: np.dtype[Any], param: str) -> None:
     if dtype.names or dtype.subdtype or dtype.kind not in KINDS or dtype.itemsize == 0:
         message = "Arrays of numbers, booleans and text are read; this has another dtype."
-        raise _refused(param, "unsupported_format", message, "Give each column an array of its own.")
+        hint = "Give each column an array of its own; dates as text, as a.astype(str) has them."
+        raise _refused(param, "unsupported_format", message, hint)
     if dtype.kind in "US" and dtype.itemsize > TEXT_BYTES:
         raise _refused(param, "out_of_range", f"A text in an array may have {TEXT_BYTES} bytes.")
 
@@ -168,6 +170,8 @@ def _members(archive: zipfile.ZipFile, path: Path, max_bytes: int, max_ratio: in
     members = archive.infolist()
     if not members or not all(each.filename.endswith(".npy") for each in members):
         message = "The file is a ZIP archive, and no NPZ of NumPy: its members are no arrays."
+        if any(each.filename == WORKBOOK for each in members):
+            message = "The file is an Excel workbook."
         raise _refused("file", "unsupported_format", message, "Save it as CSV in UTF-8.")
     if len(members) > MEMBERS_LIMIT:
         raise _refused(

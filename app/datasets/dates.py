@@ -14,6 +14,7 @@ TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p")
 FIRST_YEAR = 1_000
 """Of all but ISO 8601: 1/2/24 is not of the year 24."""
 
+LAST_SHORT_YEAR = 2069
 LENGTH = 40
 START = re.compile(r"[0-9]{1,4}[-/. ]|[A-Za-z]{3,9} [0-9]|[0-9]{8}$")
 
@@ -35,6 +36,10 @@ def read(cells: pl.Series, form: str) -> pl.Series:
     if form == ISO:
         return _read_iso(cells)
     found = _first(cells, [form + time for time in TIMES])
+    if "%y" in form:  # Python has 1969 where Chrono has 2069
+        found = pl.select(
+            pl.when(found.dt.year() == LAST_SHORT_YEAR).then(found.dt.offset_by("-100y")).otherwise(found)
+        ).to_series()
     return pl.select(pl.when(found.dt.year() >= FIRST_YEAR).then(found)).to_series().alias(cells.name)
 
 
@@ -47,9 +52,11 @@ def are_unsure(formats: Iterable[str]) -> bool:
 def _read_iso(cells: pl.Series) -> pl.Series:
     found = cells.str.strptime(pl.Datetime("us"), "%Y-%m-%d", strict=False)
     # Chrono takes one digit for a month, and a leap second; ISO 8601 has two, and we have no place for that.
-    fit = cells.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-5][0-9](:[0-5][0-9]|[zZ+-]|$)|$)")
+    fit = cells.str.contains(
+        r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-5][0-9](:[0-5][0-9]|[zZ+-]| UTC$|$)|$)"
+    )
     if found.null_count() > cells.null_count():
-        text = cells.str.replace(" ", "T", literal=True).str.replace(r"[zZ]$", "+00:00")
+        text = cells.str.replace(" ", "T", literal=True).str.replace(r"([zZ]| UTC)$", "+00:00")
         patterns = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%.f"]
         found = _filled(found, _first(text, patterns))
         for pattern in ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z"):

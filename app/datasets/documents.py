@@ -59,7 +59,8 @@ def _from_envelope(content: Any, max_columns: int) -> Source:
         raise _invalid("file", "invalid_json", "Expected an array of row objects, or an object with rows.")
     if unknown := [name for name in content if name not in ENVELOPE]:
         message = f"Expected only {', '.join(ENVELOPE)}."
-        faults = [Fault(name[:255], "unknown_field", message) for name in unknown[:20]]
+        hint = 'An object of columns goes into "data", an array of rows into "rows".'
+        faults = [Fault(name[:255], "unknown_field", message, hint) for name in unknown[:20]]
         raise InvalidDataset(None, *faults)
     if sum(name in content for name in DATA) != 1:
         raise _invalid("rows", "missing_field", 'Give "rows", "data" or "generate": one of them.')
@@ -101,7 +102,8 @@ def _framed(rows: Iterator[Any], max_columns: int) -> Iterator[pl.DataFrame]:
         for i, row in enumerate(batch):
             if not isinstance(row, dict):
                 message = "Expected an object with a member per column."
-                raise _invalid(f"rows[{first + i}]", "wrong_type", message)
+                hint = 'Send {"a": 1, "b": 2} for each row, or {"data": {"a": [1, …], "b": [2, …]}}.'
+                raise _invalid(f"rows[{first + i}]", "wrong_type", message, hint)
             if not row.keys() <= names.keys():
                 names.update(dict.fromkeys(row))
                 check_count(len(names), max_columns)
@@ -166,7 +168,10 @@ def _spelled(values: Iterable[object], around_row: tuple[str, str], first: int =
             spelled.append(str(value))
         else:
             raise _invalid(
-                str(i).join(around_row), "nested_value", "Expected a number, a string, a boolean or null."
+                str(i).join(around_row),
+                "nested_value",
+                "Expected a number, a string, a boolean or null.",
+                "Give each of its parts a column, or leave it out.",
             )
     return spelled
 

@@ -39,6 +39,14 @@ OTHERS = {
     b"\x28\xb5\x2f\xfd": "Zstandard",
     b"\x89HDF": "HDF5",
     b"SQLite format 3": "a SQLite database",
+    b"<!DOCTYPE": "HTML",
+    b"<!doctype": "HTML",
+    b"<html": "HTML",
+    b"<?xml": "XML",
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"@relation": "ARFF",
+    b"@RELATION": "ARFF",
 }
 
 

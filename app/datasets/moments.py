@@ -4,16 +4,20 @@ from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1)
 ISO = "iso"
-"""Of ISO 8601: 2024-01-31, 2024-01-31T10:30[:00[.5]], a space for the T, with Z or an offset, or without."""
+"""Of ISO 8601: 2024-01-31, 2024-01-31T10:30[:00[.5]], a space for the T, with Z or an offset, or without; or
+UTC behind it, as databases write."""
 
-SURE = (ISO, "%Y/%m/%d", "%d.%m.%Y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
-UNSURE = (("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"))
+SURE = (ISO, "%Y/%m/%d", "%d.%m.%Y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y.%m.%d")
+SHORT = ("%d.%m.%y", "%d-%b-%y")
+"""Years of two digits: 69 is 1969, and 68 is 2068."""
+
+UNSURE = (("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"), ("%d/%m/%y", "%m/%d/%y"))
 """Days and months may be taken for each other, until a day is beyond 12."""
 
 ON_REQUEST = ("%Y%m%d",)
 """Else such a column is a number."""
 
-FORMATS = (*SURE, *(each for pair in UNSURE for each in pair), *ON_REQUEST)
+FORMATS = (*SURE, *SHORT, *(each for pair in UNSURE for each in pair), *ON_REQUEST)
 TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 LENGTH = 40
 
@@ -42,7 +46,7 @@ def seconds_of(text: str, date_format: str) -> float | None:
 
 def _read(text: str, date_format: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text)
+        return datetime.fromisoformat(text.removesuffix(" UTC"))
     except ValueError:
         pass
     for time in TIMES if date_format in FORMATS and date_format != ISO else ():

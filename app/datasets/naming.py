@@ -16,6 +16,9 @@ EMPTY = "Leave the cell empty, or send null, where a value is missing."
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
+YEAR = re.compile(r"(19|20)[0-9]{2}")
+
+
 class Names(NamedTuple):
     columns: list[str]
     first_row_is_data: bool
@@ -38,6 +41,10 @@ def name_columns(header: Sequence[str], max_columns: int) -> Names:
             message = f"Column {i + 1} has no name in the header: it was named '{cells[i]}'."
             warnings.append(Fault(f"columns.{cells[i]}", "unnamed_column", message))
     check_names(cells)
+    if any(NUMBER.fullmatch(cell) and not YEAR.fullmatch(cell) for cell in cells):
+        message = "Some columns have numbers for names: perhaps the file has no header."
+        hint = "If so, put a row of column names on top; else its first row is lost."
+        warnings.append(Fault("file", "doubtful_header", message, hint))
     return Names(cells, False, warnings)
 
 
@@ -56,12 +63,14 @@ def check_names(names: Sequence[str]) -> None:
             message = (
                 f"The name of column {i + 1} must have 1 to {LENGTH_LIMIT} characters, none a control one."
             )
-            faults.append(Fault(f"columns[{i}]", "invalid_column_name", message))
+            hint = "Give each column a name of one line."
+            faults.append(Fault(f"columns[{i}]", "invalid_column_name", message, hint))
         elif name in seen:
             message = f"Column {i + 1} has a name that an earlier column has."
-            faults.append(
-                Fault(f"columns.{name}", "duplicate_column", message, "Give each column its own name.")
-            )
+            hint = "Give each column its own name."
+            if NUMBER.fullmatch(name):
+                hint += " If this is data, put a row of names on top."
+            faults.append(Fault(f"columns.{name}", "duplicate_column", message, hint))
         seen.add(name)
     if faults:
         raise InvalidDataset("The column names are not usable.", *faults[:20])

@@ -56,11 +56,29 @@ def profile(
             if column.type == "text":
                 hint = f'To use it, upload with columns {{"{column.name}": {{"type": "category"}}}}.'
             warnings.append(Fault(f"columns.{column.name}", aside.code, message, hint))
+    warnings += [_like_dates(column) for column in columns if _are_dates(column)]
     if duplicates >= DUPLICATE_SHARE * columns[0].row_count:
         message = f"{duplicates} rows are the same as an earlier one, in every column."
         hint = "If they were recorded twice, remove them: else a row that is trained on may be tested on."
         warnings.append(Fault("rows", "duplicate_rows", message, hint))
     return described, warnings
+
+
+def _are_dates(column: TypedColumn) -> bool:
+    """Whether all are whole numbers as 20240131, of these two centuries."""
+    if column.type != "number" or column.corrected or column.missing == column.row_count:
+        return False
+    values = column.present()
+    if values.min() < 1900_01_01 or values.max() > 2099_12_31 or not _is_integer(values):
+        return False
+    months, days = values // 100 % 100, values % 100
+    return bool(((months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)).all())
+
+
+def _like_dates(column: TypedColumn) -> Fault:
+    message = f"The numbers of '{column.name}' look like dates, as 20240131."
+    hint = f'If they are, upload with columns {{"{column.name}": {{"type": "date", "format": "%Y%m%d"}}}}.'
+    return Fault(f"columns.{column.name}", "numbers_like_dates", message, hint)
 
 
 def _figures(column: TypedColumn) -> dict[str, object]:

@@ -107,10 +107,17 @@ const isAbsent = (value, column) => {
   return !known && words.some((word) => MISSING_WORDS.has(word.toLowerCase()));
 };
 
-const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?(Z|[+-]\d\d:?\d\d)?)?$/i;
+const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?(Z| UTC|[+-]\d\d:?\d\d)?)?$/i;
 const CLOCK = /^ (\d{1,2}):(\d\d)(?::(\d\d(?:\.\d+)?))?( [AP]M)?$/i;
 const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-const PARTS = { Y: "(?<Y>\\d{4})", m: "(?<m>\\d{1,2})", d: "(?<d>\\d{1,2})", b: "(?<b>[a-z]{3})", B: "(?<b>[a-z]{3,9})" };
+const PARTS = {
+  Y: "(?<Y>\\d{4})",
+  y: "(?<y>\\d{2})",
+  m: "(?<m>\\d{1,2})",
+  d: "(?<d>\\d{1,2})",
+  b: "(?<b>[a-z]{3})",
+  B: "(?<b>[a-z]{3,9})",
+};
 
 // Since 1970, of a date that there is.
 const secondsAt = (year, month, day, hour, minute, second, offset) => {
@@ -137,7 +144,8 @@ const ofFormat = (text, format) => {
   if (!found || !clock) throw new TypeError(`it is no date of ISO 8601, nor as ${format}`);
   const half = clock[4]?.trim().toUpperCase();
   const hour = half ? (Number(clock[1]) % 12) + (half === "PM" ? 12 : 0) : Number(clock[1] ?? 0);
-  return secondsAt(Number(found.Y), month, Number(found.d), hour, Number(clock[2] ?? 0), Number(clock[3] ?? 0), 0);
+  const year = found.Y ? Number(found.Y) : Number(found.y) + (Number(found.y) < 69 ? 2000 : 1900);
+  return secondsAt(year, month, Number(found.d), hour, Number(clock[2] ?? 0), Number(clock[3] ?? 0), 0);
 };
 
 // Since 1970, of a Date, or of text in ISO 8601 or as the dataset wrote it; what has no offset is UTC.

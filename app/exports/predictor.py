@@ -124,6 +124,7 @@ def _seconds(value: Any, form: str) -> float:
 
 def _moment(text: str, form: str) -> Any:
     try:
+        text = text.removesuffix(" UTC")
         return datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in ("z", "Z") else text)
     except ValueError:
         pass

@@ -3,6 +3,7 @@ import io
 import string
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -66,8 +67,9 @@ def test_long_files_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.Monke
     text = "a,b\n" + "".join(f"{a},{b}\n" for a, b in rows)
     assert frame_of(text.encode() + b"\n" * 200, tmp_path / "file") == rows
     assert frame_of(text.replace("a,b", '"a",b').encode(), tmp_path / "file") == rows
+    assert frame_of(text.encode() + b"\n" * 200 + b"1,2\n", tmp_path / "file") == [*rows, ("1", "2")]
     with pytest.raises(InvalidDataset) as caught:
-        frame_of(text.encode() + b"\n" * 200 + b"1,2\n", tmp_path / "file")
+        frame_of(text.encode() + b"\n" * 200 + b"1\n", tmp_path / "file")
     assert caught.value.faults[0].code == "ragged_row"
 
 
@@ -85,16 +87,16 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
-@pytest.mark.parametrize(("row", "got"), [("5", 1), ("5,6,7", 3), ("", 1)])
+@pytest.mark.parametrize(("row", "got"), [("5", 1), ("5,6,7", 3)])
 def test_ragged_rows_are_named_by_row_and_line(refused: Refused, quote: str, row: str, got: int) -> None:
     code, _, message = refused(f"{quote}a{quote},b\n1,2\n3,4\n{row}\n8,9\n")
     assert code == "ragged_row"
-    assert message == f"Row 3 (line 4 of the file) has {got} fields; the header has 2."
+    assert message == f"Row 3 (line 4 of the file) has {got} field{'s' * (got > 1)}; the header has 2."
 
 
 def test_a_ragged_row_far_down_is_found(refused: Refused) -> None:
     lines = ["a,b", *["1,2"] * 99_999, "1"]
-    assert refused("\n".join(lines))[2].startswith("Row 100000 (line 100001 of the file) has 1 fields")
+    assert refused("\n".join(lines))[2].startswith("Row 100000 (line 100001 of the file) has 1 field;")
 
 
 def test_lines_within_quotes_count_as_lines_and_not_as_rows(refused: Refused) -> None:
@@ -103,6 +105,56 @@ def test_lines_within_quotes_count_as_lines_and_not_as_rows(refused: Refused) ->
 
 def test_blank_lines_in_a_single_column_are_missing_values_but_not_at_the_end(tmp_path: Path) -> None:
     assert frame_of(b"a\n1\n\n3\n\n\n", tmp_path / "file") == [("1",), ("",), ("3",)]
+
+
+BLANKS = ["a,b\n\n1,2\n3,4\n", "a,b\n1,2\n \t\n3,4\n", "a,b\r\n1,2\r\n\r\n3,4\r\n", "a,b\n1,2\n3,4\n\n  \n"]
+
+
+@pytest.mark.parametrize("content", BLANKS)
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_blank_lines_are_no_rows(tmp_path: Path, content: str, quote: str) -> None:
+    assert frame_of(content.replace("1", f"{quote}1{quote}").encode(), tmp_path / "file") == [
+        ("1", "2"),
+        ("3", "4"),
+    ]
+
+
+def test_a_line_is_counted_though_it_is_blank(refused: Refused) -> None:
+    assert refused("a,b\n1,2\n\n3\n")[2].startswith("Row 2 (line 4 of the file) has 1 field;")
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("cell", ["1,5", '"1,5"'])
+def test_a_spreadsheet_may_say_what_parts_the_fields(tmp_path: Path, mark: str, cell: str) -> None:
+    content = f"{mark}sep=;\r\na;b\r\n{cell};2\r\n3;4\r\n"
+    assert frame_of(content.encode(), tmp_path / "file") == [("1,5", "2"), ("3", "4")]
+    assert whole(tmp_path / "file").columns == ["a", "b"]
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_the_line_that_says_so_is_counted(refused: Refused, quote: str) -> None:
+    assert refused(f"sep=;\na;b\n{quote}1{quote};2\n3\n")[2].startswith("Row 2 (line 4 of the file)")
+
+
+@pytest.mark.parametrize(
+    ("header", "doubtful"), [("5.1,0.2,setosa", True), ("17,x", True), ("name,2019,2020", False)]
+)
+def test_a_header_that_may_be_data_is_doubted(read: Callable[..., Any], header: str, doubtful: bool) -> None:
+    width = header.count(",") + 1
+    rows = "".join(",".join([str(i)] * width) + "\n" for i in range(3))
+    assert (("doubtful_header", "file") in read(f"{header}\n{rows}").warnings) == doubtful
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("<!DOCTYPE html>\n<html><p>Not found, sorry</p></html>\n", "The file is HTML;"),
+        ("@relation iris\n@attribute x numeric\n@data\n1\n", "The file is ARFF;"),
+        ("Sales of May\na,b\n1,2\n", "Row 1 (line 2 of the file) has 2 fields; the header has 1."),
+    ],
+)
+def test_what_is_no_table_is_told_apart(refused: Refused, content: str, said: str) -> None:
+    assert refused(content)[2].startswith(said)
 
 
 @pytest.mark.parametrize(
