@@ -9,8 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from app.datasets import cells, columnar, corrections, formats, inference
+from app.datasets import cells, columnar, formats, inference
 from app.datasets.corrections import Correction
+from app.datasets.corrections import read as read_corrections
 from app.datasets.inference import Decided
 from app.datasets.naming import ROWS
 from app.datasets.profile import profile
@@ -30,7 +31,7 @@ HELD_BYTES = 64 << 20
 def parse(
     path: Path,
     directory: Path,
-    said: Mapping[str, Any],
+    corrections: Mapping[str, Any],
     max_columns: int,
     max_expanded_bytes: int,
     max_ratio: int,
@@ -42,12 +43,12 @@ def parse(
     """
     limits = formats.Limits(max_columns, max_expanded_bytes, max_ratio)
     source = formats.open_source(path, directory, limits, charset)
-    return _typed(source, directory, said, max_columns)
+    return _typed(source, directory, corrections, max_columns)
 
 
-def retype(parquet: Path, directory: Path, said: Mapping[str, Any]) -> dict[str, Any]:
+def retype(parquet: Path, directory: Path, corrections: Mapping[str, Any]) -> dict[str, Any]:
     """As `parse`, of a Parquet that was written here, whose other columns stay as they are."""
-    return _typed(columnar.own(parquet), directory, said, 2**31, corrections_in(parquet))
+    return _typed(columnar.own(parquet), directory, corrections, 2**31, corrections_in(parquet))
 
 
 def rebuild(parquet: Path, directory: Path) -> dict[str, object]:
@@ -74,11 +75,11 @@ def rehearse() -> None:
 def _typed(
     source: Source,
     directory: Path,
-    said: Mapping[str, Any],
+    corrections: Mapping[str, Any],
     max_columns: int,
     kept: Mapping[str, Correction] | None = None,
 ) -> dict[str, Any]:
-    respelled = set(said)
+    respelled = set(corrections)
     prepare = cells.spelled if source.spelled else partial(cells.typed, respelled=respelled)
     parts = Parts(source, prepare)
     found = survey(parts, max_columns)
@@ -87,8 +88,8 @@ def _typed(
         raise InvalidDataset(None, Fault("file", "too_few_rows", message, ROWS))
     names = list(found.columns)
     own = source.envelope.pop("columns", None)
-    wanted = {} if own is None else corrections.read(own, names)
-    wanted |= corrections.read(said, names)
+    wanted = {} if own is None else read_corrections(own, names)
+    wanted |= read_corrections(corrections, names)
     if words := {name: each.missing for name, each in wanted.items() if each.missing}:
         parts = Parts(source, lambda frame: cells.blanked(prepare(frame), words))
         found = survey(parts, max_columns)
