@@ -49,7 +49,7 @@ def _part(process: psutil.Process, api: psutil.Process) -> str:
     line = " ".join(process.cmdline())
     if process == api:
         return "API"
-    if "app.datasets.child" in line:
+    if ".child " in line:
         return "parser"
     return "trainer" if "spawn_main" in line else "worker"
 

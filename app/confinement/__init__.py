@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import resource
+import signal
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable
@@ -28,7 +29,7 @@ SYSTEM = (
 NETWORK = tuple(map(Path, ("/etc", "/run/systemd/resolve", "/run/nscd")))
 """Where a program looks that is to find a host by its name, and to trust it."""
 
-_NO_NEW_PRIVILEGES = 38
+_PARENT_DEATH_SIGNAL, _NO_NEW_PRIVILEGES = 1, 38
 
 
 def shed() -> None:
@@ -37,6 +38,17 @@ def shed() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends (Linux only).
+
+    ``parent`` is that thread's process, which may have gone before we could ask.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, int(signal.SIGKILL))
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def lacking() -> list[str]:

@@ -3,26 +3,16 @@
 import errno
 import json
 import logging
-import os
-import select
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.confinement import MODE
+from app.datasets.nursery import Child, Nursery
 from app.errors import ChainruleError, Fault, InvalidDataset, TooLarge, Unavailable
 
-ROOT = Path(__file__).parents[2]
 MODULE = "app.datasets.child"
-ANSWER_LIMIT = 64 << 20
-STOP_SECONDS = 0.2
-"""A child that is not wanted any more is killed within it."""
 
 logger = logging.getLogger(__name__)
 
@@ -71,10 +61,10 @@ class Parsed:
 class Jail:
     """Keeps one child warm, since starting one costs several times what a small file does. Thread-safe.
 
-    Children see no other files than those ``within`` a directory, and cannot list them.
-    Without `keep_spare` they start on demand, for a process that has one file to read. ``module`` is what
-    they run: it may know more requests than those of `child`. ``outcomes`` counts parses: ``read``,
-    ``refused`` (the file is to blame) and ``failed``.
+    Children see no other files than those ``within`` a directory, and cannot list them. Without `keep_spare`
+    nothing is left between files, for a process that has one of them to read. ``module`` is what they run: it
+    may know more requests than those of `child`. ``outcomes`` counts parses: ``read``, ``refused`` (the file
+    is to blame) and ``failed``.
     """
 
     def __init__(
@@ -85,15 +75,15 @@ class Jail:
         keep_spare: bool = True,
         module: str = MODULE,
     ) -> None:
-        self._within = within
-        self._module = module
         self._limits = limits or Limits()
+        self._nursery = Nursery(within, module)
         self._lock = threading.Lock()
         self._keeps_spare = keep_spare
         self._closed = False
         self.outcomes = Counter[str]()
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._spare: subprocess.Popen[bytes] | None = None
+        self._busy = 0
+        self._running: set[Child] = set()
+        self._spare: Child | None = None
         self._refill()
 
     def parse(self, path: Path, directory: Path, request: ParseRequest | None = None) -> Parsed:
@@ -139,7 +129,7 @@ class Jail:
     @property
     def busy(self) -> int:
         """Files that are being read just now."""
-        return len(self._running)
+        return self._busy
 
     def close(self) -> None:
         """Ends every child; a parse under way is `Unavailable`. For good."""
@@ -149,7 +139,8 @@ class Jail:
             for child in self._running:
                 child.kill()
         if spare:
-            _end(spare)
+            spare.end()
+        self._nursery.close()
 
     def run(
         self,
@@ -173,15 +164,13 @@ class Jail:
             "cpu_seconds": limits.cpu_seconds,
             "file_bytes": limits.file_bytes,
         }
-        child = self._take()
         with self._lock:
-            self._running.add(child)
+            self._busy += 1
         try:
-            answer = _ask(child, request, limits.wall_seconds, stop)
+            answer = self._ask(json.dumps(request).encode(), stop)
         finally:
             with self._lock:
-                self._running.discard(child)
-            _end(child)
+                self._busy -= 1
             self._refill()
         if self._closed:
             raise Unavailable("The server is shutting down.")
@@ -189,78 +178,35 @@ class Jail:
             raise Unavailable("It was stopped.")
         return _read_answer(answer)
 
-    def _take(self) -> subprocess.Popen[bytes]:
+    def _ask(self, request: bytes, stop: threading.Event | None) -> bytes | None:
+        child = self._take()
+        with self._lock:
+            self._running.add(child)
+        try:
+            return child.ask(request, self._limits.wall_seconds, stop)
+        finally:
+            with self._lock:
+                self._running.discard(child)
+            child.end()
+
+    def _take(self) -> Child:
         with self._lock:
             spare, self._spare = self._spare, None
-        if spare and spare.poll() is None:
-            return spare
-        if spare:
-            _end(spare)
-        return _start(self._within, self._module)
+        for _ in range(3):  # a spare, one of a parent that is dying, and one of a new parent
+            child = spare or self._nursery.child()
+            if child.is_ready():
+                return child
+            child.end()
+            spare = None
+        raise Unavailable("No process came to life to read the file; please try again.")
 
     def _refill(self) -> None:
         """After the parse, so that the start of the next child does not compete with it for a core."""
         with self._lock:
             if self._spare is None and self._keeps_spare:
-                self._spare = _start(self._within, self._module)
-
-
-def _start(within: Path, module: str = MODULE) -> subprocess.Popen[bytes]:
-    environment = {
-        "PYTHONPATH": str(ROOT),
-        "LC_ALL": "C.UTF-8",
-        "OPENBLAS_NUM_THREADS": "1",
-        "POLARS_MAX_THREADS": str(min(4, os.cpu_count() or 1)),
-    }
-    for name in ("LD_LIBRARY_PATH", MODE):  # some Pythons do not start without the first
-        if name in os.environ:
-            environment[name] = os.environ[name]
-    return subprocess.Popen(
-        [sys.executable, "-P", "-s", "-m", module, str(within)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        cwd="/",
-        start_new_session=True,
-    )
-
-
-def _ask(
-    child: subprocess.Popen[bytes],
-    request: dict[str, Any],
-    wall_seconds: float,
-    stop: threading.Event | None,
-) -> bytes | None:
-    """The child's answer, empty if it died without one; None if it took too long or said too much."""
-    assert child.stdin
-    assert child.stdout
-    deadline = time.monotonic() + wall_seconds
-    try:
-        child.stdin.write(json.dumps(request).encode() + b"\n")
-        child.stdin.flush()
-    except BrokenPipeError:
-        return b""
-    answer = bytearray()
-    waiting = select.poll()  # select() takes no descriptor beyond 1,023
-    waiting.register(child.stdout, select.POLLIN)
-    while (left := deadline - time.monotonic()) > 0 and len(answer) <= ANSWER_LIMIT:
-        if stop is not None:
-            left = min(left, STOP_SECONDS)
-            if stop.is_set():
-                return None
-        if waiting.poll(left * 1000):
-            block = os.read(child.stdout.fileno(), 1 << 20)
-            if not block:
-                return bytes(answer)
-            answer += block
-    return None
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    with child:  # closes the pipes and waits
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
+                self._spare = self._nursery.child()
+            elif not self._keeps_spare and not self._busy:
+                self._nursery.close()
 
 
 def _read_answer(answer: bytes | None) -> dict[str, Any]:

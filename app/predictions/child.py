@@ -1,4 +1,4 @@
-"""The process that reads one upload, or answers one file: `python -m app.predictions.child DIRECTORY`."""
+"""As `app.datasets.child`, with children that answer files: `python -m app.predictions.child DIRECTORY`."""
 
 import sys
 from pathlib import Path
@@ -14,4 +14,4 @@ def _verbs() -> Verbs:
 
 
 if __name__ == "__main__":
-    child.serve(Path(sys.argv[1]), _verbs)
+    child.main(Path(sys.argv[1]), _verbs)

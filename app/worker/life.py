@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -10,9 +11,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from app import logs
+from app.confinement import die_with
 from app.jobs.queue import Claim
 from app.worker.material import Materials
-from app.worker.surroundings import Surroundings, die_with_parent
+from app.worker.surroundings import Surroundings
 from app.worker.tally import Tally
 from app.worker.trainer import WISHES, Trainer
 from app.worker.walls import raise_walls
@@ -30,7 +32,8 @@ def main(connection: Connection, wish: Any, tally: Tally, surroundings: Surround
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C to the group must not cost the snapshot
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        die_with_parent()
+        supervisor = multiprocessing.parent_process()
+        die_with((supervisor and supervisor.pid) or os.getppid())
         os.nice(surroundings.trainer_nice)  # an answer costs a trainer little, and a wait costs a client much
         raise_walls(surroundings)
         _work(connection, wish, tally, surroundings)

@@ -1,8 +1,6 @@
 """What supervisor and trainer need from outside, as plain values that a spawned process can be given."""
 
 import contextlib
-import multiprocessing
-import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -56,18 +54,6 @@ class Surroundings:
     @property
     def locks(self) -> Path:
         return self.data_dir / "workers"
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends (Linux only)."""
-    if sys.platform == "linux":
-        import ctypes
-
-        set_parent_death_signal, kill = 1, 9
-        ctypes.CDLL(None).prctl(set_parent_death_signal, kill)
-    parent = multiprocessing.parent_process()
-    if parent is not None and parent.pid != os.getppid():
-        os._exit(1)  # it was gone before we could ask
 
 
 @contextlib.contextmanager

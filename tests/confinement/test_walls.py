@@ -86,7 +86,7 @@ def break_out(
         process.stdin.write(json.dumps(request).encode() + b"\n")
         process.stdin.flush()  # and stays open: a parser ends when its parent does
         said = process.stdout.read()
-    came: dict[str, str] = json.loads(said)["done"]
+    came: dict[str, str] = json.loads(said.splitlines()[-1])["done"]  # behind its word that it is ready
     return {name for name, error in came.items() if not error}, {
         name: error for name, error in came.items() if error
     }
@@ -163,15 +163,21 @@ def test_what_a_confined_process_starts_is_confined(tmp_path: Path) -> None:
 
 def walls_of(process: psutil.Process) -> dict[str, str]:
     told = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return dict(line.split(":\t", 1) for line in told if line.startswith(("Seccomp:", "NoNewPrivs:")))
+    return dict(
+        line.split(":\t", 1)
+        for line in told
+        if line.startswith(("Seccomp:", "Seccomp_filters:", "NoNewPrivs:"))
+    )
 
 
 def test_the_processes_of_a_server_stand_behind_walls(server: Server) -> None:
     api, supervisors, trainers = server.processes()
-    parsers = [each for each in api.children() if "app.predictions.child" in each.cmdline()]
+    started = api.children(recursive=True)
+    parsers = [each for each in started if "app.predictions.child" in each.cmdline()]
     assert supervisors
-    assert parsers
+    assert len(parsers) == 2  # the one that forks them, and one that waits
     until(lambda: all(walls_of(each)["Seccomp"] == "2" for each in (*parsers, *trainers)))
+    until(lambda: {walls_of(each)["Seccomp_filters"] for each in parsers} == {"1", "2"})
     for each in (api, *supervisors, *parsers, *trainers):
         assert walls_of(each)["NoNewPrivs"] == "1"
         assert each.rlimit(psutil.RLIMIT_CORE) == (0, 0)

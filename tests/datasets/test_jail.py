@@ -7,15 +7,16 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
+import psutil
 import pytest
 
 from app.datasets import jail as module
 from app.datasets.jail import Jail, Limits, ParseRequest
+from app.datasets.nursery import ROOT, Nursery
 from app.datasets.table import load
 from app.errors import InvalidDataset, TooLarge
-from tests.support.server import until
+from tests.support.server import alive, until
 
 
 def upload(directory: Path, content: bytes) -> Path:
@@ -93,6 +94,7 @@ def test_a_child_that_dies_is_an_invalid_dataset(tmp_path: Path) -> None:
         while child is mortal._spare:
             os.sched_yield()
         assert child
+        until(lambda: child.pid)
         os.kill(child.pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_when_working)
@@ -109,9 +111,11 @@ def test_a_child_that_dies_is_an_invalid_dataset(tmp_path: Path) -> None:
 def test_a_spare_that_died_waiting_is_replaced(tmp_path: Path) -> None:
     lasting = Jail(tmp_path)
     try:
-        assert lasting._spare
-        lasting._spare.kill()
-        lasting._spare.wait()
+        spare = lasting._spare
+        assert spare
+        assert spare.is_ready()
+        os.kill(spare.pid, signal.SIGKILL)
+        until(lambda: not spare.is_ready())
         assert lasting.parse(upload(tmp_path, b"a,b\n1,2\n3,4\n"), tmp_path).row_count == 2
     finally:
         lasting.close()
@@ -143,33 +147,85 @@ def test_several_uploads_at_once(jail: Jail, tmp_path: Path) -> None:
 
 def test_children_know_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CHAINRULE_ADMIN_KEY", "secret")
-    child = module._start(tmp_path)
+    nursery = Nursery(tmp_path, "app.datasets.child")
+    child = nursery.child()
     try:
-        environment = until(Path(f"/proc/{child.pid}/environ").read_bytes)  # empty until it has begun
+        assert child.is_ready()
+        environment = Path(f"/proc/{child.pid}/environ").read_bytes()
         assert b"PYTHONPATH=" in environment
         names = {each.partition(b"=")[0] for each in environment.split(b"\0")}
         assert {each for each in names if each.startswith(b"CHAINRULE")} <= {b"CHAINRULE_CONFINEMENT"}
         assert b"secret" not in environment
         assert os.getsid(child.pid) == child.pid
     finally:
-        module._end(child)
+        child.end()
+        nursery.close()
+
+
+def test_children_do_not_hold_what_belongs_to_others(tmp_path: Path) -> None:
+    """One that held another's leash would keep it from being let go."""
+    nursery = Nursery(tmp_path, "app.datasets.child")
+    children = [nursery.child() for _ in range(3)]
+    try:
+        assert all(each.is_ready() for each in children)
+        for each in children:
+            held = {os.readlink(f"/proc/{each.pid}/fd/{name}") for name in os.listdir(f"/proc/{each.pid}/fd")}
+            assert len([name for name in held if name.startswith("socket:")]) == 1, held
+        children[0].end()
+        assert not psutil.pid_exists(children[0].pid)
+        assert all(each.is_ready() for each in children[1:])
+    finally:
+        for each in children[1:]:
+            each.end()
+        nursery.close()
 
 
 def test_closing_leaves_no_child(tmp_path: Path) -> None:
     closing = Jail(tmp_path)
-    spare: Any = closing._spare
+    assert closing._spare
+    assert closing._spare.is_ready()
+    process = closing._nursery._process
+    assert process
+    pids = [process.pid, closing._spare.pid]
     closing.close()
     closing.close()
-    assert spare.returncode is not None
+    assert not any(map(psutil.pid_exists, pids))
 
 
-def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
-    child = module._start(tmp_path)
-    assert child.stdin
-    child.stdin.close()
-    assert child.wait(20) == 0
-    assert child.stdout
-    child.stdout.close()
+def test_children_end_with_the_process_that_forked_them(tmp_path: Path) -> None:
+    nursery = Nursery(tmp_path, "app.datasets.child")
+    child = nursery.child()
+    assert child.is_ready()
+    assert nursery._process
+    nursery._process.kill()
+    nursery._process.wait()
+    until(lambda: not child.is_ready())
+    child.end()
+    again = nursery.child()
+    assert again.is_ready()
+    again.end()
+    nursery.close()
+
+
+PARENT = """
+import os, sys
+from pathlib import Path
+from app.datasets.nursery import Nursery
+nursery = Nursery(Path(sys.argv[1]), "app.datasets.child")
+child = nursery.child()
+assert child.is_ready()
+print(nursery._process.pid, child.pid, flush=True)
+os._exit(0)
+"""
+
+
+def test_all_end_with_the_process_that_wanted_them(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", PARENT, tmp_path], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    pids = [int(each) for each in found.stdout.split()]
+    assert len(pids) == 2
+    until(lambda: not any(psutil.pid_exists(pid) and alive(psutil.Process(pid)) for pid in pids))
 
 
 def test_what_trainers_import_is_small() -> None:
@@ -177,7 +233,5 @@ def test_what_trainers_import_is_small() -> None:
         "import sys, app.datasets.encoding, app.datasets.split, app.datasets.table, app.datasets.roles;"
         "print([m for m in ('polars', 'pydantic', 'fastapi', 'sqlalchemy') if m in sys.modules])"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=module.ROOT
-    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.strip() == "[]"

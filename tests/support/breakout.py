@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from app.confinement import ROOT, seccomp, shed
+from app.confinement import ROOT, confine, seccomp, shed
 from app.datasets import child
 from app.worker.surroundings import Surroundings
 from app.worker.walls import raise_walls
@@ -160,10 +160,10 @@ def forget(lacking: str) -> None:
 
 def as_parser(inside: Path, attempt_all: Callable[[], dict[str, str]]) -> None:
     taken_over = ModuleType("app.datasets.parsing")
-    taken_over.rehearse = lambda: None  # type: ignore[attr-defined]
     taken_over.rebuild = lambda *_: attempt_all()  # type: ignore[attr-defined]
     sys.modules[taken_over.__name__] = taken_over
-    child.serve(inside)
+    confine(drop_in=[inside], processes=True)  # as the process that forks it
+    child.serve(inside, lambda: None, {})
 
 
 def as_trainer(data_dir: Path, url: str, attempt_all: Callable[[], dict[str, str]]) -> None:
