@@ -16,7 +16,6 @@ from app.datasets.admission import Admission
 from app.datasets.jail import Jail, Limits
 from app.datasets.readings import Readings
 from app.datasets.storing import Uploads
-from app.dependencies import State
 from app.exports.schemas import ModelFile
 from app.exports.service import Exports
 from app.following.service import Following
@@ -32,6 +31,7 @@ from app.projects import service as projects
 from app.request_log import RequestLines
 from app.settings import Settings
 from app.shortcut import Shortcut
+from app.state import State
 from app.storage import migration, wall
 from app.storage.blobs import Blobs
 from app.storage.changes import Watch

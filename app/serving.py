@@ -11,11 +11,11 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from app import confinement, logs, telemetry
-from app.dependencies import State
 from app.housekeeping import Housekeeping
 from app.main import create_app, prepare
 from app.retention import Keep
 from app.settings import Settings
+from app.state import State
 from app.storage.database import Database
 from app.storage.mounts import MOUNTS, network_of
 from app.webhooks.process import EmbeddedSender, Sending

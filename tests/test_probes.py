@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
-from app.dependencies import State
 from app.main import create_app, prepare
 from app.settings import Settings
+from app.state import State
 from app.storage import migration
 from app.storage.database import Database
 

@@ -24,7 +24,7 @@ APPEND_ONLY = {"audit", "audit_heads"}
 
 SEES_MORE = {
     "app/batches/runner.py: whole_server",  # whose batch is next
-    "app/dependencies.py: bind_to_whole_server",  # routers about the server, for administrators
+    "app/routing.py: bind_to_whole_server",  # routers about the server, for administrators
     "app/documentation/router.py: whole_server",  # one's own key
     "app/following/feed.py: whole_server",  # one reader for all jobs that are followed
     "app/housekeeping.py: whole_server",
