@@ -107,9 +107,13 @@ def _date(each: DateInput, raw: str) -> list[str]:
         f"AND strftime('%d', julianday(substr({raw}, 1, 10))) = substr({raw}, 9, 2) "
         f"AND substr({raw}, 12, 2) < '24'"
     )
-    seconds = (
+
+    def part(name: str) -> str:
+        return f"CAST(strftime('%{name}', {raw}) AS REAL)"
+
+    seconds = (  # whole ones, and the thousandths, which a day number of float64 has not
         f"CASE WHEN typeof({raw}) IN ('integer', 'real') THEN CAST({raw} AS REAL) "
-        f"WHEN {is_date} THEN (julianday({raw}) - 2440587.5) * 86400.0 END"
+        f"WHEN {is_date} THEN {part('s')} + {part('f')} - {part('S')} END"
     )
     missing = f"CASE WHEN {_is_missing(raw)} THEN {{0}} ELSE {{1}} END"
     columns = [

@@ -14,7 +14,7 @@ from app.datasets.encoding import Encoding, Target
 from app.datasets.moments import FORMATS, seconds_of
 from app.errors import Invalid
 from app.exports import scripts, sql
-from app.exports.vectors import Network, draw
+from app.exports.vectors import Network, differing, draw
 from tests.exports.test_programs import scripts_in_node
 from tests.support.portable import network_of
 
@@ -134,6 +134,14 @@ def test_sqlite_reads_iso_and_seconds() -> None:
     wanted += [None] * (len(NONE) + 1)
     pairs = zip(rows, found, wanted, strict=True)
     assert [row for row, *answers in pairs if not near(*answers)] == []
+
+
+def test_sqlite_tells_seconds_of_any_century_apart() -> None:
+    """A day number in float64 is off by forty microseconds."""
+    feature = DateFeature("day", 4e10, 4e10, 1.0, times=False)
+    network = network_of(Encoding("regression", (feature,), (Target("y"),), None, ()), output="identity")
+    vectors = draw(network, 3)
+    assert differing(vectors, sql.run(sql.select(network), network, vectors.rows)) == []
 
 
 def test_python_3_10_is_enough(tmp_path: Path) -> None:
