@@ -21,7 +21,7 @@ from app.audit.acting import SERVER, Act, acting
 from app.batches import charges, line
 from app.batches.line import Held
 from app.datasets import service as datasets
-from app.datasets.jail import Jail, ParseRequest
+from app.datasets.jail import Jail, Killed, ParseRequest
 from app.datasets.storing import Reading, Uploads
 from app.errors import ChainruleError, DiskFull, LeaseLost, Unavailable
 from app.keys.idempotency import Answered, Once
@@ -143,7 +143,7 @@ class Runner(threading.Thread):
         said = {"name": held.name or f"predictions of {held.dataset_id}", "metadata": held.labels}
         corrections = {name: {"type": kind} for name, kind in _types(types, model).items()}
         ending = Ending(parts.database, held, done.warnings)
-        parts.uploads.store(Reading(principal, done.path, said, ParseRequest(corrections), ending))
+        parts.uploads.store(Reading(principal, done.path, said, ParseRequest(corrections, own=True), ending))
 
     def _conclude(self, held: Held, working: "Future[None]") -> None:
         """Say why it did not come to its end, if it did not."""
@@ -153,6 +153,9 @@ class Runner(threading.Thread):
         database = self._parts.database
         if self._over.is_set() or isinstance(error, Unavailable | SQLAlchemyError):
             line.give_back(database, held)
+            return
+        if isinstance(error, Killed):
+            line.give_back(database, held, killed=True)
             return
         if is_full(error):
             error = DiskFull("There was no room left on the server's disk.")

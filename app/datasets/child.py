@@ -18,6 +18,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,7 +34,8 @@ Verbs = dict[str, Callable[..., dict[str, object]]]
 def main(directory: Path, more: Callable[[], Verbs] = dict) -> None:
     """Fork a child for each pair of sockets that comes through standard input, until that ends.
 
-    Through the first a child speaks; when the other end of the second, its leash, is let go, it is killed.
+    Through the first a child speaks; when the other end of the second, its leash, is let go, it is killed,
+    and told by which signal it died, 0 for none.
     ``more``: verbs beyond those of `_answer`, which are imported behind the walls.
     """
     confine(drop_in=[directory], processes=True)
@@ -52,7 +54,9 @@ def main(directory: Path, more: Callable[[], Verbs] = dict) -> None:
                 waiting.unregister(descriptor)
                 leash, pid = leashes.pop(descriptor)
                 os.kill(pid, signal.SIGKILL)  # dead or alive: it is ours until we have waited for it
-                os.waitpid(pid, 0)
+                _, status = os.waitpid(pid, 0)
+                with suppress(OSError):  # nobody may be there to hear it
+                    os.write(leash.fileno(), bytes([os.WTERMSIG(status)]))
                 leash.close()
                 continue
             word, descriptors, *_ = socket.recv_fds(channel, 1, 2)
@@ -129,9 +133,9 @@ def _os_error(error: Exception) -> int | None:
 
 def _limit(memory_bytes: int, cpu_seconds: int, file_bytes: int) -> None:
     """Limits that a process cannot take back."""
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))  # at the second it is SIGKILL
     for limit, value in (
         (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_CPU, cpu_seconds),
         (resource.RLIMIT_FSIZE, file_bytes),
         (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_CORE, 0),

@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import signal
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -33,11 +34,12 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class ParseRequest:
     """``columns`` corrects types: {"zip": {"type": "category"}}, over those of a JSON envelope; ``charset``
-    is what the client says of text.
+    is what the client says of text; ``own``: it is a Parquet that was written here.
     """
 
     columns: dict[str, Any] = field(default_factory=dict)
     charset: str | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ class Parsed:
     envelope: dict[str, Any]
     parquet: Path
     table: Path
+
+
+class Killed(InvalidDataset):
+    """Somebody has killed the child: the system for want of memory, or a person."""
 
 
 class Jail:
@@ -96,6 +102,7 @@ class Jail:
         arguments = {
             "corrections": request.columns,
             "charset": request.charset,
+            "own": request.own,
             "max_columns": limits.max_columns,
             "max_expanded_bytes": limits.max_expanded_bytes,
             "max_ratio": limits.max_ratio,
@@ -183,11 +190,14 @@ class Jail:
         with self._lock:
             self._running.add(child)
         try:
-            return child.ask(request, self._limits.wall_seconds, stop)
+            answer = child.ask(request, self._limits.wall_seconds, stop)
         finally:
             with self._lock:
                 self._running.discard(child)
-            child.end()
+            died_by = child.end()
+        if answer == b"" and died_by == signal.SIGKILL and not self._closed:
+            raise _beyond_limits("reading it took more memory than there is", Killed)
+        return answer
 
     def _take(self) -> Child:
         with self._lock:
@@ -230,6 +240,6 @@ def _read_answer(answer: bytes | None) -> dict[str, Any]:
     raise family(said["detail"], *(Fault(**fault) for fault in said["faults"]))
 
 
-def _beyond_limits(why: str) -> InvalidDataset:
+def _beyond_limits(why: str, family: type[InvalidDataset] = InvalidDataset) -> InvalidDataset:
     message = f"The file could not be read within this server's limits: {why}."
-    return InvalidDataset(None, Fault("file", "parse_limit", message, "Send fewer rows or columns."))
+    return family(None, Fault("file", "parse_limit", message, "Send fewer rows or columns."))

@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -63,11 +64,12 @@ class Child:
         """Does not wait for its end; from any thread."""
         self._leash.shutdown(socket.SHUT_WR)
 
-    def end(self) -> None:
-        """Kill it unless it is dead, and wait until it is."""
+    def end(self) -> int:
+        """Kill it unless it is dead, and wait until it is. The signal that it died by, 0 for none."""
         with self._talk, self._leash as leash:
             leash.shutdown(socket.SHUT_WR)
-            leash.recv(1)
+            told = leash.recv(1)
+        return told[0] if told else signal.SIGKILL  # as its parent's children die
 
 
 class Nursery:

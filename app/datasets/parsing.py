@@ -36,13 +36,16 @@ def parse(
     max_expanded_bytes: int,
     max_ratio: int,
     charset: str | None = None,
+    *,
+    own: bool = False,
 ) -> dict[str, Any]:
     """Reads a file of any of the `formats`, by content, and writes `PARQUET` and `TABLE` in `directory`.
 
+    ``own``: it is a Parquet that was written here, and no bomb however well it is compressed.
     Returns {row_count, sha256, columns, warnings, envelope}; raises `InvalidDataset` or `TooLarge`.
     """
     limits = formats.Limits(max_columns, max_expanded_bytes, max_ratio)
-    source = formats.open_source(path, directory, limits, charset)
+    source = columnar.own(path) if own else formats.open_source(path, directory, limits, charset)
     return _typed(source, directory, corrections, max_columns)
 
 

@@ -1,7 +1,10 @@
 """Predictions of whole datasets: the same as one by one, once, and not after a cancellation or a crash."""
 
+import contextlib
 import json
+import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -200,6 +203,31 @@ def test_a_project_that_may_have_no_more_datasets_gets_none(
 def datasets(client: httpx.Client) -> list[Json]:
     data: list[Json] = made(client.get("/v1/datasets", params={"limit": 100}), 200)["data"]
     return data
+
+
+@pytest.mark.slow
+def test_a_child_that_is_killed_five_times_ends_it_once(new_server: Callable[..., Server]) -> None:
+    server = new_server(workers=1)
+    client = server.client("write", "killed")
+    dataset = upload(client, LONG + LONG.partition("\n")[2] * 4, "long")["id"]
+    short = upload(client, "\n".join(LONG.splitlines()[:200]))["id"]
+    job = train(client, dataset_id=short, target="y", task="regression", training={"epochs": 1})
+    before = {each["id"] for each in datasets(client)}
+    batch = submitted(client, dataset_id=dataset, model_id=job["model_id"])["id"]
+    waiting = {each.pid for each in server.processes().readers}
+    killed: list[int] = []
+    while len(killed) < 5:
+        readers = [each for each in server.processes().readers if each.pid not in waiting]
+        for reader in readers:
+            time.sleep(random.uniform(0.0, 0.4))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(reader.pid, signal.SIGKILL)
+                killed.append(reader.pid)
+                waiting.add(reader.pid)
+        assert made(client.get(f"/v1/batches/{batch}"), 200)["status"] in ("queued", "running")
+    done = ended(client, batch, 60)
+    assert done["status"] == "succeeded", done
+    assert {each["id"] for each in datasets(client)} - before == {done["result_dataset_id"]}
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.slow)])

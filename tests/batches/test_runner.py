@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app.batches import line
 from app.batches.runner import Parts, Runner, _types
-from app.datasets.jail import Jail
+from app.datasets.jail import Jail, Killed
 from app.datasets.storing import Uploads
 from app.errors import DiskFull, InvalidDataset, LeaseLost, NotFound, Unavailable
 from app.models.warm import WarmModels
@@ -38,6 +39,18 @@ def ended(runner: Runner, database: Database, error: Exception) -> Batch:
     working.set_exception(error)
     runner._conclude(claimed(database), working)
     return row_of(database, batch_id)
+
+
+def test_one_that_was_killed_begins_again_but_not_for_ever(runner: Runner, database: Database) -> None:
+    batch = ended(runner, database, Killed())
+    assert (batch.status, batch.attempts, batch.error) == ("queued", 1, None)
+    working: Future[None] = Future()
+    working.set_exception(Killed())
+    for _ in range(line.MOST_ATTEMPTS - 1):
+        runner._conclude(claimed(database), working)
+    assert line.claim(database) is None
+    batch = row_of(database, batch.id)
+    assert (batch.status, batch.error) == ("failed", line.NEVER_ENDED)
 
 
 def test_what_is_not_its_fault_does_not_count(runner: Runner, database: Database) -> None:

@@ -171,7 +171,7 @@ def walls_of(process: psutil.Process) -> dict[str, str]:
 
 
 def test_the_processes_of_a_server_stand_behind_walls(server: Server) -> None:
-    api, supervisors, trainers = server.processes()
+    api, supervisors, trainers, _ = server.processes()
     started = api.children(recursive=True)
     parsers = [each for each in started if "app.predictions.child" in each.cmdline()]
     assert supervisors

@@ -8,11 +8,12 @@ import sys
 import threading
 from pathlib import Path
 
+import polars as pl
 import psutil
 import pytest
 
 from app.datasets import jail as module
-from app.datasets.jail import Jail, Limits, ParseRequest
+from app.datasets.jail import Jail, Killed, Limits, ParseRequest
 from app.datasets.nursery import ROOT, Nursery
 from app.datasets.table import load
 from app.errors import InvalidDataset, TooLarge
@@ -47,6 +48,16 @@ def test_a_bomb_is_too_large(jail: Jail, tmp_path: Path) -> None:
     assert caught.value.faults[0].code == "decompressed_too_large"
 
 
+def test_what_was_written_here_is_no_bomb(jail: Jail, tmp_path: Path) -> None:
+    """Half a gigabyte of numbers in some kilobytes."""
+    path = tmp_path / "large.parquet"
+    ones = pl.Series([1.0]).new_from_index(0, 2_000_000)
+    pl.DataFrame({f"x{i}": ones for i in range(34)}).write_parquet(path, compression="zstd")
+    with pytest.raises(TooLarge):
+        jail.parse(path, tmp_path)
+    assert jail.parse(path, tmp_path, ParseRequest(own=True)).row_count == 2_000_000
+
+
 @pytest.mark.parametrize(
     "limits",
     [
@@ -65,6 +76,7 @@ def test_what_exceeds_a_limit_is_an_invalid_dataset(tmp_path: Path, limits: Limi
     finally:
         confined.close()
     assert caught.value.faults[0].code == "parse_limit"
+    assert not isinstance(caught.value, Killed)  # it ran into a limit, and would again
 
 
 def test_files_that_grow_too_large_are_an_invalid_dataset(tmp_path: Path) -> None:
@@ -100,7 +112,7 @@ def test_a_child_that_dies_is_an_invalid_dataset(tmp_path: Path) -> None:
     killer = threading.Thread(target=kill_when_working)
     killer.start()
     try:
-        with pytest.raises(InvalidDataset) as caught:
+        with pytest.raises(Killed) as caught:
             mortal.parse(path, tmp_path)
     finally:
         killer.join()

@@ -21,11 +21,12 @@ START_SECONDS = 20.0
 
 
 class Processes(NamedTuple):
-    """The parts of a running server, without the children that read uploads."""
+    """The parts of a running server; ``readers`` are the children that read uploads and answer files."""
 
     api: psutil.Process
     supervisors: list[psutil.Process]
     trainers: list[psutil.Process]
+    readers: list[psutil.Process]
 
 
 class Server:
@@ -129,7 +130,9 @@ class Server:
     def processes(self) -> Processes:
         api = psutil.Process(self.process.pid)
         supervisors = _children(api, "app.worker")
-        return Processes(api, supervisors, trainers_of(*supervisors))
+        nurseries = _children(api, "app.predictions.child")
+        readers = [each for nursery in nurseries for each in _children(nursery, "app.predictions.child")]
+        return Processes(api, supervisors, trainers_of(*supervisors), readers)
 
     def kill_everything(self) -> None:
         """SIGKILL to every process of this server, as a power cut would."""
