@@ -189,10 +189,11 @@ def busiest(processes: list[psutil.Process]) -> psutil.Process:
 
 def _children(parent: psutil.Process, word: str) -> list[psutil.Process]:
     found = []
-    for child in parent.children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if any(word in part for part in child.cmdline()):
-                found.append(child)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in parent.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if any(word in part for part in child.cmdline()):
+                    found.append(child)
     return found
 
 
