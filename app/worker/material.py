@@ -194,7 +194,7 @@ class Materials:
 
         def part(rows: Any) -> tuple[Any, Any]:
             x, y = encoding.encode_inputs(table, rows), encoding.encode_targets(table, rows)
-            return x.astype(dtype), y.astype(dtype)
+            return x.astype(dtype, copy=False), y.astype(dtype, copy=False)
 
         x, y = part(split.train)
         validation_x, validation_y = part(split.validation) if len(split.validation) else (None, None)
