@@ -63,7 +63,12 @@ def main(directory: Path, more: Callable[[], Verbs] = dict) -> None:
             if not word:
                 os._exit(0)  # the children die with us
             talk, leash = (socket.socket(fileno=each) for each in descriptors)
-            parent, pid = os.getpid(), os.fork()
+            try:
+                parent, pid = os.getpid(), os.fork()
+            except OSError:  # no memory for it, or too many processes: who asked sees that nobody came
+                talk.close()
+                leash.close()
+                continue
             if pid == 0:
                 die_with(parent)
                 os.setsid()
