@@ -50,7 +50,10 @@ EvaluationId = Annotated[
 def create(
     model_id: ModelId, body: EvaluationCreate, state: StateDep, principal: PrincipalDep, once: OnceDep
 ) -> Response:
-    """Cost and measures, ROC and calibration points, the costliest rows, and what each column is worth."""
+    """Cost and measures, ROC and calibration points, the costliest rows, and what each column is worth.
+
+    On a part of the training dataset or of a stored split, or on another dataset.
+    """
 
     def measure() -> Answered:
         model = state.warm.load(principal, model_id)

@@ -111,7 +111,7 @@ def parameters(model_id: ModelId, state: StateDep, principal: PrincipalDep) -> d
 def evaluate(
     model_id: ModelId, body: EvaluateRequest, state: StateDep, principal: PrincipalDep
 ) -> dict[str, Any]:
-    """Cost and measures on a part of the training dataset, or on another dataset."""
+    """Cost and measures on a part of the training dataset or of a stored split, or on another dataset."""
     model = state.warm.load(principal, model_id)
     return evaluating.evaluate(state.database, state.blobs, state.cache, principal, model, body)
 
