@@ -31,7 +31,7 @@ from examples.server import answer, running_server
 from examples.tables import DataSet, Row, ten
 
 MISSING = ("", "NA", None)
-RARE = 10
+RARE = 5
 """Categories with fewer rows share an input, as they do in a job."""
 
 

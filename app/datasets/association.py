@@ -1,5 +1,6 @@
 """How much one column says about a target: what to look at first, and what looks too good to be true."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +13,12 @@ from app.errors import Fault
 
 MOST_ROWS, MOST_CELLS, FEWEST_ROWS = 20_000, 1_000_000, 1_000
 """Rows that are looked at, evenly spaced: so many, or fewer of a wide table."""
+
+LARGE, BLOCK = 200_000, 100
+"""Of tables with more rows than this they are looked at in blocks of so many: a row by itself would take a
+page of the file."""
+
+CHUNK = 1 << 20
 
 ROWS_PER_GROUP = 20
 SURE, FEWER_ERRORS, STRAIGHT = 0.99, 0.1, 0.9995
@@ -36,14 +43,21 @@ def associations(table: Table, target: str, task: str, names: Sequence[str]) -> 
     """One for each of these columns: Pearson's r of two numbers, Cramér's V of two categories (booleans are
     some), and of a number and a category the correlation ratio η, over rows that have both.
     """
-    most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_CELLS // max(1, len(names))))
-    rows = np.arange(0, table.row_count, max(1, -(-table.row_count // most)))
+    rows = _looked_at(table.row_count, len(names))
     wanted = table.columns[target]
     if task == "regression":
         y = wanted.values[rows]
         return [_with_number(table.columns[name], y, rows) for name in names]
-    codes, _ = class_codes(wanted)
-    return [_with_classes(table.columns[name], codes[rows], rows) for name in names]
+    codes, _ = class_codes(wanted._replace(values=wanted.values[rows]))
+    return [_with_classes(table.columns[name], codes, rows) for name in names]
+
+
+def _looked_at(count: int, columns: int) -> NDArray[np.int64]:
+    most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_CELLS // max(1, columns)))
+    if count <= LARGE:
+        return np.arange(0, count, max(1, -(-count // most)))
+    starts = np.linspace(0, count - BLOCK, most // BLOCK).astype(np.int64)
+    return np.add.outer(starts, np.arange(BLOCK)).ravel()
 
 
 def suspicions(found: Sequence[Association], target: str) -> list[Fault]:
@@ -61,8 +75,7 @@ def suspicions(found: Sequence[Association], target: str) -> list[Fault]:
 
 def imbalance(column: Column, weighted: bool, parts: int) -> list[Fault]:
     """A warning where classes are of very different sizes, or some have fewer rows than a split has parts."""
-    codes, classes = class_codes(column)
-    counts = np.bincount(codes[codes >= 0], minlength=len(classes))
+    counts = _class_counts(column)
     least, most = (int(each(counts)) if len(counts) else 0 for each in (np.min, np.max))
     warnings = []
     if not weighted and most >= 10 * least:
@@ -70,9 +83,22 @@ def imbalance(column: Column, weighted: bool, parts: int) -> list[Fault]:
         hint = 'Set training.class_weight to "balanced", and judge by macro_f1 rather than by accuracy.'
         warnings.append(Fault("target", "imbalanced_classes", message, hint))
     if few := int((counts < parts).sum()):
-        message = f"{few} of {len(classes)} classes have fewer than {parts} rows: not every part has them."
+        message = f"{few} of {len(counts)} classes have fewer than {parts} rows: not every part has them."
         warnings.append(Fault("target", "small_classes", message, "Gather more rows, or merge such classes."))
     return warnings
+
+
+def _class_counts(column: Column) -> NDArray[np.int64]:
+    """Rows of each class, in any order; counted in chunks, since there may be many."""
+    chunks = [column.values[start : start + CHUNK] for start in range(0, len(column.values), CHUNK)]
+    if column.categories is not None:
+        count = len(column.categories)
+        return sum((np.bincount(each[each >= 0], minlength=count) for each in chunks), np.zeros(count, int))
+    found: Counter[float] = Counter()
+    for each in chunks:
+        values, counts = np.unique(each[~np.isnan(each)], return_counts=True)
+        found.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    return np.array(list(found.values()), dtype=np.int64)
 
 
 def _with_number(column: Column, y: NDArray[np.float64], rows: NDArray[np.int64]) -> Association:

@@ -59,7 +59,8 @@ class EstimatedSeconds(Answer):
     )
     measured_jobs: int = Field(
         description="Jobs of this project whose epochs were taken as the measure: those of the same network "
-        "and minibatch, if there are any. 0: nothing but the reckoning.",
+        "and minibatch, or else of the same dtype and manner, if there are any. 0: nothing but the "
+        "reckoning.",
         examples=[3],
     )
 

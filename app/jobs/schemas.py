@@ -129,7 +129,7 @@ class Training(Request):
         examples=[True],
     )
     min_frequency: int = Field(
-        10,
+        5,
         ge=1,
         le=2**31,
         description="Rows of the dataset that an input of its own takes, or one row in 50 if that is fewer. "

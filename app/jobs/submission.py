@@ -183,7 +183,8 @@ def resolved_of(
     weighted = weights.is_weighted(asked.training.model_dump())
     exactly = survey if weighted or dataset.row_count <= SPLIT_ROWS else None
     resolved = resolve(asked, dataset.columns, dataset.row_count, spec, settings, exactly)
-    if dataset.row_count <= SPLIT_ROWS:
+    at_hand = content.cached_table(settings.cache_dir, dataset.sha256)
+    if dataset.row_count <= SPLIT_ROWS or at_hand.exists():  # else a large one would be made anew for it
         parts = resolved.target, resolved.task, resolved.features, resolved.training
         resolved.warnings.extend(advice.of(table, dataset.sha256, *parts))
     if named is not None:

@@ -23,7 +23,8 @@ class Pace(NamedTuple):
 
 
 def pace(session: Session, project_id: str, network: dict[str, Any], training: dict[str, Any]) -> Pace:
-    """The median over the last jobs of the same network and minibatch, if there are some; else over all."""
+    """The median over the last jobs of the same network and minibatch, if there are some; else over those
+    that compute in the same manner; else over all."""
     done = sa.select(Job).where(
         Job.project_id == project_id, Job.status == State.SUCCEEDED, Job.epochs_completed > 0
     )
@@ -34,8 +35,15 @@ def pace(session: Session, project_id: str, network: dict[str, Any], training: d
         for job, factor in known
         if job.architecture == network and job.training["batch_size"] == training["batch_size"]
     ]
-    factors = alike or [factor for _, factor in known]
+    akin = [factor for job, factor in known if _manner(job.training) == _manner(training)]
+    factors = alike or akin or [factor for _, factor in known]
     return Pace(median(factors), len(factors)) if factors else Pace(1.0, 0)
+
+
+def _manner(training: dict[str, Any]) -> tuple[object, ...]:
+    """All rows at once run through memory, and minibatches through the processor's caches."""
+    is_second_order = training["optimizer"]["name"] == "lbfgs"
+    return training["dtype"], training["batch_size"] == "full", is_second_order
 
 
 def _factor(session: Session, job: Job) -> float | None:

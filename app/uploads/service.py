@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.datasets import corrections
 from app.datasets.charsets import KNOWN
 from app.errors import Conflict, Fault, Invalid, TooManyUploads
 from app.keys.idempotency import Answered, Once
@@ -86,7 +87,9 @@ def create(
     asked: UploadCreate,
     once: Once,
 ) -> Answered:
-    """Begin one. Raises Invalid, Forbidden, QuotaReached, DiskFull, or TooManyUploads beyond ``most``."""
+    """Begin one. Raises Invalid, Forbidden, QuotaReached, DiskFull, or TooManyUploads beyond ``most``;
+    InvalidDataset for corrections that fit no file."""
+    corrections.read(asked.columns, list(asked.columns))
     if asked.size_bytes > largest:
         message = f"An upload may have {largest} bytes."
         raise Invalid(message, Fault("size_bytes", "out_of_range", message, "Compress it with gzip."))

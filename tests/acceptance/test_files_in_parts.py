@@ -150,6 +150,7 @@ def test_completing_again_with_a_key_is_answered_again(client: httpx.Client) -> 
         ({"size_bytes": 5, "charset": "ebcdic"}, "charset"),
         ({"size_bytes": 5, "path": "/etc/passwd"}, "path"),
         ({"size_bytes": 5, "columns": 5}, "columns"),
+        ({"size_bytes": 5, "columns": {"a": {"type": "int"}}}, "columns.a.type"),
     ],
 )
 def test_what_no_upload_can_be_is_refused(client: httpx.Client, body: Json, param: str) -> None:
@@ -220,6 +221,21 @@ def test_a_file_that_takes_long_is_read_while_nobody_waits(client: httpx.Client,
     assert client.delete(path).status_code == 204
     for left in (server.data_dir / "incoming").iterdir():
         left.unlink()
+
+
+def test_a_column_that_one_cell_spoils_is_mended_afterwards(client: httpx.Client) -> None:
+    rows = "".join(f"{i}.5;0{i % 9}1;{i}\n" for i in range(40))
+    content = f"price;code;y\n{rows}sold out;011;5\n"
+    dataset = made(client.post("/v1/datasets", content=content, headers={"Content-Type": "text/csv"}), 201)
+    codes = {(each["param"], each["code"]) for each in dataset["warnings"]}
+    assert {("columns.price", "mostly_numbers"), ("columns.code", "leading_zeros")} <= codes
+    said = {"price": {"type": "number", "missing": ["Sold out"]}}
+    changed = made(client.patch(f"/v1/datasets/{dataset['id']}", json={"columns": said}), 200)
+    (price,) = [each for each in changed["columns"] if each["name"] == "price"]
+    assert (price["type"], price["missing"], price["max"]) == ("number", 1, 39.5)
+    codes = {(each["param"], each["code"]) for each in changed["warnings"]}
+    assert ("columns.price", "mostly_numbers") not in codes
+    assert ("columns.code", "leading_zeros") in codes  # what is told of other columns stays
 
 
 def test_types_are_corrected_afterwards(client: httpx.Client) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats.contingency import association as scipy_association  # type: ignore[import-untyped]
 
+from app.datasets import association
 from app.datasets.association import associations, imbalance, suspicions
 from app.datasets.table import BOOLEAN_CATEGORIES, Column, Table
 
@@ -112,4 +113,27 @@ def test_classes_of_very_different_sizes_are_told() -> None:
     few = category("y", [0] * 9 + [1] * 2 + [2] * 9)
     assert [each.code for each in imbalance(few, weighted=False, parts=3)] == ["small_classes"]
     assert imbalance(few, weighted=False, parts=2) == []
+    assert imbalance(category("y", K), weighted=False, parts=3) == []
+
+
+def test_large_tables_are_looked_at_in_blocks_of_all_of_their_rows() -> None:
+    count = association.LARGE + 12_345
+    rng = np.random.default_rng(1)
+    x, codes = rng.normal(size=count), rng.integers(0, 3, count).astype(np.int32)
+    data = table(number("x", x), number("y", x + rng.normal(size=count)), category("k", codes))
+    found = {each.name: each for each in associations(data, "k", "classification", ["x", "y"])}
+    assert not any(each.suspect for each in found.values())
+    (near,) = associations(data, "y", "regression", ["x"])
+    assert near.value == pytest.approx(np.sqrt(0.5), abs=0.02)
+    rows = association._looked_at(count, 3)
+    assert (len(np.unique(rows)), rows[0], rows[-1]) == (association.MOST_ROWS, 0, count - 1)
+
+
+def test_classes_are_counted_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(association, "CHUNK", 7)
+    wholes = number("y", [3.0] * 40 + [NAN] + [1.0] * 2)
+    assert [each.code for each in imbalance(wholes, weighted=False, parts=3)] == [
+        "imbalanced_classes",
+        "small_classes",
+    ]
     assert imbalance(category("y", K), weighted=False, parts=3) == []

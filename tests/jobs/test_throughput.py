@@ -52,3 +52,15 @@ def test_jobs_of_the_same_network_are_the_measure_if_there_are_any(database: Dat
         assert other.jobs == 4
         assert other.factor == pytest.approx(5.0)
         assert pace(session, "nobody", ARCHITECTURE, TRAINING).jobs == 0
+
+
+def test_jobs_of_the_same_manner_are_the_next_best_measure(database: Database) -> None:
+    whole = {**TRAINING, "batch_size": "full", "dtype": "float64"}
+    project = trained(database, WIDER, 4.0)
+    trained(database, WIDER, 12.0, training=whole)
+    with database.reading() as session:
+        full = pace(session, project, ARCHITECTURE, {**whole, "epochs": 7})
+        assert full.jobs == 1
+        minibatches = pace(session, project, ARCHITECTURE, {**TRAINING, "batch_size": 64})
+        assert minibatches.jobs == 1
+        assert minibatches.factor == pytest.approx(4.0)
