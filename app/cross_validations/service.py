@@ -40,6 +40,10 @@ def create(
     _check(asked)
     ready = [_prepared(database, blobs, settings, principal, asked, sent, i) for i in range(asked.folds)]
     first = ready[0].resolved
+    rows = first.rows.train + first.rows.validation + first.rows.test
+    if asked.folds > rows:
+        message = f"There are {rows} rows with a target: some folds would have none."
+        raise Invalid(message, Fault("folds", "out_of_range", message, "Ask for fewer folds."))
     with once.writing() as session:
         jobs = [submission.queue(session, database, blobs, settings, principal, each) for each in ready]
         row = CrossValidation(

@@ -196,6 +196,15 @@ def test_a_fold_too_many_leaves_nothing(server: Server, client: httpx.Client, fl
     assert problem["errors"][0]["param"] == "target"
 
 
+def test_each_fold_has_a_row(client: httpx.Client) -> None:
+    rows = [{"x": i, "y": i % 3 * 1.5 if i else None} for i in range(7)]
+    dataset = made(client.post("/v1/datasets", json={"rows": rows}), 201)["id"]
+    body = {"dataset_id": dataset, "target": "y", "folds": 7}
+    problem = assert_problem(client.post("/v1/cross-validations", json=body), 422, param="folds")
+    assert "There are 6 rows" in problem["detail"]
+    assert made(client.get("/v1/jobs", params={"status": "queued"}), 200)["data"] == []
+
+
 def test_one_fold_may_be_asked_for_alone(client: httpx.Client, flowers: str) -> None:
     body = {"dataset_id": flowers, "target": "species"}
     plan = made(client.post("/v1/jobs/plan", json={**body, "training": {"fold": {"index": 4, "of": 5}}}), 200)

@@ -130,7 +130,7 @@ def test_the_automatic_network_goes_by_its_inputs(
 
 
 def test_missing_values_and_rare_categories_have_inputs_of_their_own() -> None:
-    counts = {"p": 40, "q": 30, "r": 6, "s": 4}
+    counts = {"p": 40, "q": 30, "r": 4, "s": 3}
     columns = [
         column("y", "number", distinct=50),
         column("gaps", "number", distinct=50, missing=40),
