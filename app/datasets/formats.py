@@ -1,5 +1,6 @@
 """What an upload is, by its content, and the reader for it."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,9 @@ BINARY: dict[bytes, Open] = {
     b"PK\x03\x04": lambda path, directory, limits: arrays.open_npz(path, directory, *limits),
     b"PK\x05\x06": lambda path, directory, limits: arrays.open_npz(path, directory, *limits),
 }
+
+NAME_IN_BRACKETS = re.compile(r"""[\[{](?!(?:null|true|false)\b)(?:[^\W\d]|[°%])[^"':,;{}\[\]\s]*[\]}]""")
+"""A table that begins with the name of a column, as [Na+], is no JSON."""
 
 OTHERS = {
     b"%PDF": "PDF",
@@ -70,7 +74,11 @@ def open_source(path: Path, directory: Path, limits: Limits, charset: str | None
     text, warnings = as_utf8(plain, directory, charset)
     with text.open(encoding="utf-8-sig") as file_of_text:
         first = file_of_text.read(4096).lstrip()
-    read = documents.open_source if first.startswith(("{", "[")) else delimited.open_source
+    read = (
+        documents.open_source
+        if first.startswith(("{", "[")) and not NAME_IN_BRACKETS.match(first)
+        else delimited.open_source
+    )
     source = read(text, limits.max_columns)
     source.warnings[:0] = warnings
     return source

@@ -221,3 +221,15 @@ def test_spaces_part_numbers_but_not_words(tmp_path: Path) -> None:
     assert whole(tmp_path / "file").columns == ["mass", "width", "label"]
     words = "full name\nAda Lovelace\nAlan Turing\nGrace Hopper\n"
     assert frame_of(words.encode(), tmp_path / "file")[0] == ("Ada Lovelace",)
+
+
+@pytest.mark.parametrize("header", ["[Na+],y", "{kg},y", "[m/s];y", "[°C]"])
+def test_a_name_in_brackets_is_no_json(read: Callable[..., Any], header: str) -> None:
+    between = next((each for each in ",;" if each in header), "")
+    rows = "".join(f"{i}{between}{i}\n" for i in range(3))
+    assert header[0] in next(iter(read(f"{header}\n{rows}").columns))
+
+
+@pytest.mark.parametrize("content", ["[x", "{'x': 1}", "[1, 2]", "[null]", "[[1]]", "{x: 1}", "{"])
+def test_what_begins_as_json_does_is_told_as_such(refused: Refused, content: str) -> None:
+    assert refused(content)[0] in ("invalid_json", "wrong_type")
