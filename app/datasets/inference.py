@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from app.datasets import dates, guesses
+from app.datasets import amounts, dates, guesses
 from app.datasets.corrections import Correction, Type
 from app.datasets.naming import EMPTY
 from app.datasets.source import Parts
@@ -108,11 +108,11 @@ def _decide(facts: Facts, row_count: int, parts: Parts, wanted: Correction | Non
         _check_finite(facts)
         return _column(facts, "number", wanted)
     if strings is None:  # asked to be a number, and is none
-        raise _refusal(facts, parts, "not_a_number", "is not a number", _is_no_number)
+        raise _no_number(facts, parts)
     if may_be_number and strings.amounts and strings.present:
         return _column(facts, "number", wanted, spelling=strings.amounts[0])
     if kind == "number":
-        raise _refusal(facts, parts, "not_a_number", "is not a number", _is_no_number)
+        raise _no_number(facts, parts)
     if kind == "boolean" or (kind is None and spelled):
         truth = _truth(strings.values, asked=kind == "boolean")
         if truth is not None:
@@ -210,8 +210,19 @@ def _warnings(column: Decided, facts: Facts, row_count: int, spelled: bool) -> l
     return []
 
 
+def _no_number(facts: Facts, parts: Parts) -> InvalidDataset:
+    """Names what is no number in any spelling; of numbers that do not go together, the first odd one."""
+    code, what = "not_a_number", "is not a number"
+    found = _first_row(facts, parts, _is_no_amount)
+    return _refusal(facts, parts, code, what, _is_no_number if found is None else _is_no_amount)
+
+
 def _is_no_number(cells: pl.Series) -> pl.Series:
     return cells.cast(pl.Float64, strict=False).fill_nan(None).is_null()
+
+
+def _is_no_amount(cells: pl.Series) -> pl.Series:
+    return _is_no_number(cells) & ~cells.str.contains("|".join(amounts.WHOLE.values()))
 
 
 def _is_no_truth(cells: pl.Series) -> pl.Series:
@@ -230,18 +241,22 @@ def _is_no_date(facts: Facts, parts: Parts) -> Callable[[pl.Series], pl.Series]:
     return lambda cells: dates.read(cells, forms[0]).is_null()
 
 
-def _refusal(
-    facts: Facts, parts: Parts, code: str, what: str, is_bad: Callable[[pl.Series], pl.Series]
-) -> InvalidDataset:
-    """Names the first row whose value is bad."""
+def _first_row(facts: Facts, parts: Parts, is_bad: Callable[[pl.Series], pl.Series]) -> int | None:
     row = 0
     for frame, _ in parts:
         if facts.name in frame.columns:
             cells = frame[facts.name]
             bad = is_bad(cells) & cells.is_not_null()
             if bad.any():
-                row += int(bad.arg_max() or 0)
-                break
+                return row + int(bad.arg_max() or 0)
         row += frame.height
+    return None
+
+
+def _refusal(
+    facts: Facts, parts: Parts, code: str, what: str, is_bad: Callable[[pl.Series], pl.Series]
+) -> InvalidDataset:
+    """Names the first row whose value is bad."""
+    row = _first_row(facts, parts, is_bad) or 0
     message = f"Row {row + 1} of column '{facts.name}' {what}."
     return InvalidDataset(None, Fault(f"columns.{facts.name}", code, message, EMPTY))

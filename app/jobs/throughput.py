@@ -12,7 +12,8 @@ from app.jobs.memory import Load
 from app.jobs.states import State
 from app.storage.tables import Epoch, Job
 
-LAST_JOBS, LAST_EPOCHS = 20, 50
+LOOKED_AT, LAST_JOBS, LAST_EPOCHS = 200, 20, 50
+"""Jobs that may be like it, those of them that are timed, and their epochs."""
 
 
 class Pace(NamedTuple):
@@ -28,16 +29,18 @@ def pace(session: Session, project_id: str, network: dict[str, Any], training: d
     done = sa.select(Job).where(
         Job.project_id == project_id, Job.status == State.SUCCEEDED, Job.epochs_completed > 0
     )
-    last = session.scalars(done.order_by(Job.id.desc()).limit(LAST_JOBS)).all()
-    known = [(job, factor) for job in last if (factor := _factor(session, job)) is not None]
+    last = session.scalars(done.order_by(Job.id.desc()).limit(LOOKED_AT)).all()
+    akin = [job for job in last if _manner(job.training) == _manner(training)]
     alike = [
-        factor
-        for job, factor in known
+        job
+        for job in akin
         if job.architecture == network and job.training["batch_size"] == training["batch_size"]
     ]
-    akin = [factor for job, factor in known if _manner(job.training) == _manner(training)]
-    factors = alike or akin or [factor for _, factor in known]
-    return Pace(median(factors), len(factors)) if factors else Pace(1.0, 0)
+    for jobs in (alike, akin, last):
+        found = (_factor(session, job) for job in jobs[:LAST_JOBS])
+        if factors := [factor for factor in found if factor is not None]:
+            return Pace(median(factors), len(factors))
+    return Pace(1.0, 0)
 
 
 def _manner(training: dict[str, Any]) -> tuple[object, ...]:

@@ -108,6 +108,18 @@ def test_what_stands_for_nothing_may_be_said(read: Read, kind: str, word: str, s
     assert upload.columns["0"]["missing"] == 0
 
 
+@pytest.mark.parametrize(("cells", "row"), [(("5 €", "6 €", "free"), 3), (("5", "6 €", "7 $"), 2)])
+def test_the_cell_that_is_no_number_is_named_among_amounts(
+    refused: Refused, cells: tuple[str, ...], row: int
+) -> None:
+    said = {"x": {"type": "number"}}
+    assert refused(column(*cells), columns=said) == (
+        "not_a_number",
+        "columns.x",
+        f"Row {row} of column 'x' is not a number.",
+    )
+
+
 def test_what_stands_for_nothing_may_be_a_number_of_json(read: Read) -> None:
     content = '[{"x": -999, "y": 1}, {"y": 2}, {"x": 3, "y": -999}]'
     upload = read(content, columns={"x": {"type": "number", "missing": [-999]}})
