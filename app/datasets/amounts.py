@@ -25,6 +25,9 @@ def _digits(thousands: str, decimal: str) -> str:
 DIGITS = {POINT: _digits(",", r"\."), COMMA: _digits(r"\.", ",")}
 PART = {each: digits + EXPONENT for each, digits in DIGITS.items()}
 WHOLE = {each: rf"^(?:{SIGN}{SPACE}?{BEFORE}|{BEFORE}{SIGN}){part}{BEHIND}$" for each, part in PART.items()}
+THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+$"
+"""1.234, where it is one of many and other columns have decimal commas."""
+
 MINUS = r"^[^0-9]*[-\u{2212}]"
 
 

@@ -16,6 +16,7 @@ from app.datasets.table import BOOLEAN_CATEGORIES
 from app.errors import Fault, InvalidDataset
 
 SPELLINGS_OF_TRUTH = 2**4 + 2**5
+TRUTHS = "Spell them true and false, yes and no, or 1 and 0; or let the column be a category."
 TEXT_LENGTH = 255
 """A column with a longer value than this is text."""
 
@@ -89,7 +90,31 @@ def infer(
         warnings += _warnings(column, facts, found.row_count, spelled)
     if faults:
         raise InvalidDataset("Some values cannot be read.", *faults[:20])
+    for name in _with_thousands(decided, found, parts) if decimal_comma else ():
+        place = next(i for i, each in enumerate(decided) if each.name == name)
+        decided[place] = replace(decided[place], spelling=amounts.COMMA)
+        if not decided[place].corrected:
+            warnings += guesses.of_number(found.columns[name], amounts.COMMA, beside=True)
     return decided, warnings
+
+
+def _with_thousands(decided: list[Decided], found: Survey, parts: Parts) -> set[str]:
+    """Numbers with points, in a file of decimal commas: each point of theirs parts thousands."""
+    all_strings = [facts.strings for facts in found.columns.values()]
+    if not any(each and each.present and each.amounts == [amounts.COMMA] for each in all_strings):
+        return set()
+    plain = [each.name for each in decided if each.type == "number" and each.spelling is None]
+    names = {name for name in plain if found.columns[name].dtype == pl.String}
+    pointed: set[str] = set()
+    for frame, _ in parts:
+        for name in sorted(names.intersection(frame.columns)):
+            points = frame[name].drop_nulls()
+            points = points.filter(points.str.contains(".", literal=True))
+            if not points.str.contains(amounts.THOUSANDS).all():
+                names.remove(name)
+            elif len(points):
+                pointed.add(name)
+    return names & pointed
 
 
 def _decide(facts: Facts, row_count: int, parts: Parts, wanted: Correction | None, spelled: bool) -> Decided:
@@ -118,7 +143,8 @@ def _decide(facts: Facts, row_count: int, parts: Parts, wanted: Correction | Non
         if truth is not None:
             return _column(facts, "boolean", wanted, categories=truth)
         if kind == "boolean":
-            raise _refusal(facts, parts, "not_a_boolean", "is not true or false", _is_no_truth)
+            what = "is not true or false"
+            raise _refusal(facts, parts, "not_a_boolean", what, _is_no_truth, hint=TRUTHS)
     if kind == "date" or (kind is None and spelled):
         form = _date_format(facts, parts, wanted)
         if form is not None:
@@ -254,9 +280,14 @@ def _first_row(facts: Facts, parts: Parts, is_bad: Callable[[pl.Series], pl.Seri
 
 
 def _refusal(
-    facts: Facts, parts: Parts, code: str, what: str, is_bad: Callable[[pl.Series], pl.Series]
+    facts: Facts,
+    parts: Parts,
+    code: str,
+    what: str,
+    is_bad: Callable[[pl.Series], pl.Series],
+    hint: str = EMPTY,
 ) -> InvalidDataset:
     """Names the first row whose value is bad."""
     row = _first_row(facts, parts, is_bad) or 0
     message = f"Row {row + 1} of column '{facts.name}' {what}."
-    return InvalidDataset(None, Fault(f"columns.{facts.name}", code, message, EMPTY))
+    return InvalidDataset(None, Fault(f"columns.{facts.name}", code, message, hint))

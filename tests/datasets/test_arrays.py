@@ -155,3 +155,10 @@ def test_members_that_share_their_bytes_are_refused(refused: Refused) -> None:
     entries = b"".join(entry.replace(b"a.npy", b"%c.npy" % (97 + i)) for i in range(20))
     tail = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 20, 20, len(entries), at, 0)
     assert refused(plain[:at] + entries + tail)[0] == "unreadable_file"
+
+
+def test_a_workbook_is_told_apart_from_other_archives(refused: Callable[..., tuple[str, str, str]]) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    assert refused(content.getvalue()) == ("unsupported_format", "file", "The file is an Excel workbook.")

@@ -69,6 +69,18 @@ def test_what_a_comma_is_depends_on_what_parts_the_fields(read: Read, delimiter:
     assert upload.columns["x"]["min"] == value
 
 
+def test_points_part_thousands_where_other_columns_have_decimal_commas(read: Read) -> None:
+    upload = read("x;y;z\n1.234;1,5;0.125\n12;2,5;1.500\n-1.234;3,5;2\n")
+    assert upload.table.columns["x"].values.tolist() == [1234, 12, -1234]
+    assert code(upload) == "formatted_numbers"
+    assert upload.columns["z"]["max"] == 2
+    without = read("x;y;z\n1.234;1.5 kg;1\n12.345;2.5 kg;2\n")
+    assert without.columns["x"]["max"] == 12.345
+    assert code(without) is None
+    plain = read("x;y;z\n1.234;36 months;1\n12.345;60 months;2\n")
+    assert plain.columns["x"]["max"] == 12.345
+
+
 def test_numbers_that_begin_with_zeros_are_doubted(read: Read) -> None:
     assert code(read(column("01234", "12345"))) == "leading_zeros"
     assert code(read(column("0.5", "10"))) is None
