@@ -238,9 +238,8 @@ def _warnings(column: Decided, facts: Facts, row_count: int, spelled: bool) -> l
 
 def _no_number(facts: Facts, parts: Parts) -> InvalidDataset:
     """Names what is no number in any spelling; of numbers that do not go together, the first odd one."""
-    code, what = "not_a_number", "is not a number"
-    found = _first_row(facts, parts, _is_no_amount)
-    return _refusal(facts, parts, code, what, _is_no_number if found is None else _is_no_amount)
+    is_bad = _is_no_number if _first_row(facts, parts, _is_no_amount) is None else _is_no_amount
+    return _refusal(facts, parts, "not_a_number", "is not a number", is_bad)
 
 
 def _is_no_number(cells: pl.Series) -> pl.Series:
