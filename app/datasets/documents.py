@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,12 @@ BATCH_ROWS = 8_192
 BATCH_CELLS = 200_000
 ENVELOPE_BYTES = 64 << 20
 BATCH_VALUES = 100_000
+EXACT = 2**53
 DATA = ("rows", "data", "generate")
 ENVELOPE = ("name", "metadata", "shared", "columns", *DATA)
+
+
+Column = Callable[[list[object], tuple[str, str], int], pl.Series]
 
 
 def open_source(path: Path, max_columns: int) -> Source:
@@ -32,9 +37,9 @@ def open_source(path: Path, max_columns: int) -> Source:
     with path.open(encoding="utf-8-sig") as text:
         start = text.read(BLOCK).lstrip(WHITESPACE)
     if start.startswith("["):
-        return Source(lambda: _framed(json_stream.elements(path), max_columns))
+        return _source(partial(json_stream.elements, path), max_columns)
     if start.startswith("{") and _is_lines(start):
-        return Source(lambda: _framed(json_stream.lines(path), max_columns))
+        return _source(partial(json_stream.lines, path), max_columns)
     if path.stat().st_size > ENVELOPE_BYTES:
         message = f"An object with rows or data may have {ENVELOPE_BYTES} bytes: it is read as a whole."
         hint = "Send JSON Lines, one row object per line, or an array of row objects."
@@ -76,7 +81,15 @@ def _from_envelope(content: Any, max_columns: int) -> Source:
     rows = content["rows"]
     if not isinstance(rows, list):
         raise _invalid("rows", "wrong_type", "Expected an array of row objects.")
-    return Source(lambda: _framed(iter(rows), max_columns), envelope=envelope)
+    source = _source(partial(iter, rows), max_columns)
+    source.envelope.update(envelope)
+    return source
+
+
+def _source(rows: Callable[[], Iterator[Any]], max_columns: int) -> Source:
+    return Source(
+        lambda: _framed(rows(), max_columns, _strings), as_sent=lambda: _framed(rows(), max_columns, _typed)
+    )
 
 
 def _check_finite(envelope: dict[str, object]) -> None:
@@ -90,7 +103,7 @@ def _check_finite(envelope: dict[str, object]) -> None:
             raise json_stream.too_deep(name) from None
 
 
-def _framed(rows: Iterator[Any], max_columns: int) -> Iterator[pl.DataFrame]:
+def _framed(rows: Iterator[Any], max_columns: int, column: Column) -> Iterator[pl.DataFrame]:
     """Frames of at most `BATCH_CELLS`; each names the columns that are known by then, in first-seen order."""
     names: dict[str, None] = {}
     first = 0
@@ -109,13 +122,7 @@ def _framed(rows: Iterator[Any], max_columns: int) -> Iterator[pl.DataFrame]:
                 check_count(len(names), max_columns)
         if names:
             yield _frame(
-                (
-                    name,
-                    pl.Series(
-                        _spelled((row.get(name) for row in batch), ("rows[", f"].{name}"), first),
-                        dtype=pl.String,
-                    ),
-                )
+                (name, column([row.get(name) for row in batch], ("rows[", f"].{name}"), first))
                 for name in names
             )
         first += len(batch)
@@ -146,8 +153,21 @@ def _frame(columns: Iterable[tuple[str, pl.Series]]) -> pl.DataFrame:
 def _column(values: list[object], around_row: tuple[str, str]) -> pl.Series:
     """A part at a time: a cell takes eight times as much in Python as in Polars."""
     starts = range(0, max(1, len(values)), BATCH_VALUES)
-    parts = (_spelled(values[i : i + BATCH_VALUES], around_row, i) for i in starts)
-    return pl.concat([pl.Series(part, dtype=pl.String) for part in parts])
+    return pl.concat([_strings(values[i : i + BATCH_VALUES], around_row, i) for i in starts])
+
+
+def _strings(values: list[object], around_row: tuple[str, str], first: int) -> pl.Series:
+    return pl.Series(_spelled(values, around_row, first), dtype=pl.String)
+
+
+def _typed(values: list[object], around_row: tuple[str, str], first: int) -> pl.Series:
+    """As they are in JSON, if all that are there are numbers, or booleans; else strings."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pl.Series(values, dtype=pl.Boolean)
+    if kinds and kinds <= {int, float} and all(abs(v) <= EXACT for v in values if type(v) is int):
+        return pl.Series(values, dtype=pl.Int64 if kinds == {int} else pl.Float64, strict=False)
+    return _strings(values, around_row, first)
 
 
 def _spelled(values: Iterable[object], around_row: tuple[str, str], first: int = 0) -> list[str | None]:

@@ -18,6 +18,7 @@ class Source:
 
     ``spelled``: all cells are text, and say by their spelling what they are; else each column has a type of
     its own, and text is text. A later frame may have columns that earlier ones lack: no row before has one.
+    ``as_sent``: the same with JSON's own types, where those of a column's values in a part are of one kind.
     ``decimal_comma``: whether "1,5" may be a number. ``warnings`` and ``envelope``: what was said beside it.
     """
 
@@ -26,6 +27,7 @@ class Source:
     decimal_comma: bool = False
     warnings: list[Fault] = field(default_factory=list)
     envelope: dict[str, object] = field(default_factory=dict)
+    as_sent: Callable[[], Iterator[pl.DataFrame]] | None = None
 
 
 class Parts:

@@ -22,7 +22,7 @@ from app.datasets.survey import Survey, survey
 from app.datasets.table import Table, load
 from app.datasets.writing import Writer
 from app.errors import Fault, InvalidDataset
-from app.predictions import answers, carried
+from app.predictions import answers, carried, media
 from app.predictions.carried import Carried
 from app.predictions.files import ANSWER, PROGRESS
 from app.predictions.fitting import fitted
@@ -49,7 +49,8 @@ def predict(
     Returns {row_count, warnings}: of each code, how many. Raises `InvalidDataset` or `TooLarge`.
     """
     model = carried.read(directory)
-    opened = _open(path, directory, model.encoding, limits, own=own)
+    typed = answer_type == media.JSON_LINES
+    opened = _open(path, directory, model.encoding, limits, own=own, typed=typed)
     table = opened.table
     counts = {"unknown_category": _unknown_categories(model.encoding, table)}
     batches = _batches(model, opened, directory / PROGRESS)
@@ -57,7 +58,10 @@ def predict(
     return {"row_count": table.row_count, "warnings": {code: n for code, n in counts.items() if n}}
 
 
-def _open(path: Path, directory: Path, encoding: Encoding, limits: Mapping[str, int], *, own: bool) -> Opened:
+def _open(
+    path: Path, directory: Path, encoding: Encoding, limits: Mapping[str, int], *, own: bool, typed: bool
+) -> Opened:
+    """``typed``: values of JSON come back in its own types, which need not be the same in all parts."""
     source = columnar.own(path) if own else formats.open_source(path, directory, formats.Limits(**limits))
     if _is_matrix(path):
         source = replace(source, frames=partial(_named, source, encoding))
@@ -82,9 +86,10 @@ def _open(path: Path, directory: Path, encoding: Encoding, limits: Mapping[str, 
         spelled=source.spelled,
         decimal_comma=source.decimal_comma,
     )
+    frames = (typed and source.as_sent) or source.frames
     table = directory / "features"
     Writer(decided, needed, table).write(parts, None)
-    return Opened(load(table), partial(_as_sent, source, names))
+    return Opened(load(table), partial(_as_sent, frames, names))
 
 
 def _is_matrix(path: Path) -> bool:
@@ -102,9 +107,9 @@ def _named(source: Source, encoding: Encoding) -> Iterator[pl.DataFrame]:
         yield frame.rename(dict(zip(frame.columns, names, strict=True)))
 
 
-def _as_sent(source: Source, names: list[str]) -> Iterator[pl.DataFrame]:
+def _as_sent(frames: Callable[[], Iterator[pl.DataFrame]], names: list[str]) -> Iterator[pl.DataFrame]:
     """The rows as they came; a row of JSON Lines may lack a column that another has."""
-    for frame in source.frames():
+    for frame in frames():
         lacking = [pl.lit(None, pl.String).alias(name) for name in names if name not in frame.columns]
         yield frame.with_columns(lacking).select(names)
 

@@ -113,3 +113,18 @@ def test_what_no_row_of_json_could_be_is_refused_with_its_row(
     (fault,) = caught.value.faults
     assert fault.code == code
     assert fault.message.startswith("Row 2 ")
+
+
+def test_json_comes_back_in_its_own_types(tmp_path: Path) -> None:
+    row = {
+        "length": 1.25, "island": "Dream", "colony": "Avian", "seen": None, "wild": True,
+        "born": "1969-06-17", "ringed": None, "mass": 4000,
+    }  # fmt: skip
+    rows = [row, row | {"length": None, "wild": None, "mass": 2**60}, row | {"island": 7, "length": 1e-300}]
+    for content in ("\n".join(map(json.dumps, rows)), json.dumps(rows), json.dumps({"rows": rows})):
+        found, _ = answers(tmp_path, content.encode())
+        assert [{name: each[name] for name in row} for each in found] == [
+            row | {"mass": "4000"},
+            row | {"length": None, "wild": None, "mass": str(2**60)},
+            row | {"island": "7", "length": 1e-300, "mass": "4000"},
+        ]
