@@ -7,19 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from app.batches import line
+from app.batches import charges, line
 from app.batches.runner import Parts, Runner, _types
 from app.datasets.jail import Jail, Killed
 from app.datasets.storing import Uploads
 from app.errors import DiskFull, InvalidDataset, LeaseLost, NotFound, Unavailable
 from app.models.warm import WarmModels
+from app.projects import quotas
 from app.projects.quotas import Quotas
 from app.storage.blobs import Blobs
 from app.storage.database import Database
 from app.storage.disk import Disk
-from app.storage.tables import Batch
+from app.storage.tables import Batch, Model
 from tests.batches.test_line import add, claimed, row_of
 from tests.support.portable import CLASSES, NUMBERS, loaded, network_of
+from tests.support.rows import add_model, principal
 
 
 @pytest.fixture
@@ -85,3 +87,24 @@ def test_a_class_that_is_spelled_like_a_number_is_one_still() -> None:
     classes, numbers = (loaded(network_of(each)) for each in (CLASSES, NUMBERS))
     assert _types(types, classes) == {"x": "number", "prediction": "category"}
     assert _types(types, numbers) == types
+
+
+def test_rows_that_a_failure_left_count_no_more(runner: Runner, database: Database, tmp_path: Path) -> None:
+    owner = principal(database)
+    model_id = add_model(database, Blobs(database, tmp_path / "blobs"), b"parameters")
+    batch_id = add(database, model_id=model_id, completed=4)
+
+    def today() -> int:
+        with database.reading() as session:
+            return quotas.used(session, owner.project_id)["multiply_adds_today"]
+
+    with database.writing() as session:
+        count = session.get_one(Model, model_id).parameter_count
+        charges.take(session, session.get_one(Batch, batch_id), count, Quotas())
+    assert today() == 10 * count > 0
+    held = claimed(database)
+    assert line.renew(database, held, 4)
+    working: Future[None] = Future()
+    working.set_exception(InvalidDataset("The file's columns do not fit the model's."))
+    runner._conclude(held, working)
+    assert today() == 4 * count
