@@ -16,6 +16,9 @@ EMPTY = "Leave the cell empty, or send null, where a value is missing."
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
+BREAK = re.compile(r"\s*[\r\n\t]\s*")
+"""In a name of several lines, as spreadsheets have them."""
+
 YEAR = re.compile(r"(19|20)[0-9]{2}")
 
 
@@ -28,7 +31,7 @@ class Names(NamedTuple):
 def name_columns(header: Sequence[str], max_columns: int) -> Names:
     """Names from a file's first row; if that holds only numbers, it is data, and they are column_1, …"""
     check_count(len(header), max_columns)
-    cells = [cell.strip() for cell in header]
+    cells = [BREAK.sub(" ", cell.strip()) for cell in header]
     if all(NUMBER.fullmatch(cell) for cell in cells):
         message = "The first row holds only numbers: it was taken as data, and the columns were named."
         warning = Fault("file", "no_header", message, "Put a row of column names on top.")

@@ -187,6 +187,11 @@ def test_a_header_of_numbers_is_data(read: Callable[..., object], tmp_path: Path
     assert [warning.code for warning in warnings] == ["no_header"]
 
 
+def test_a_name_of_several_lines_becomes_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text('"net \n(EUR)",b\n1,2\n3,4\n')
+    assert whole(tmp_path / "file").columns == ["net (EUR)", "b"]
+
+
 def test_an_unnamed_column_gets_a_free_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_text(",column_1,b\n1,2,3\n4,5,6\n")
     frame, warnings = whole(tmp_path / "file"), delimited.open_source(tmp_path / "file", 10).warnings
