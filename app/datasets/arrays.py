@@ -13,6 +13,7 @@ from numpy.lib import format as npy
 
 from app.datasets.naming import check_count, check_names
 from app.datasets.source import Source
+from app.datasets.system import is_the_files_fault
 from app.errors import Fault, InvalidDataset, TooLarge
 
 BATCH_CELLS = 500_000
@@ -20,6 +21,9 @@ BLOCK = 1 << 20
 FREE_BYTES = 16 << 20
 MEMBERS_LIMIT = 5_000
 KINDS = "fiubUS"
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+"""What `zipfile` raises of an archive that is damaged, or packed in a way that it does not know."""
+
 WORKBOOK = "xl/workbook.xml"
 TEXT_BYTES = 4_096
 """Of one cell: arrays of text take as much for each as for the longest."""
@@ -203,7 +207,9 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path) -> N
                 if left < 0:
                     raise zipfile.BadZipFile("longer than it says")
                 file.write(block)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (*BROKEN, OSError) as error:
+        if not is_the_files_fault(error):
+            raise
         message = "The archive is damaged here, or compressed in a way that NumPy does not know."
         raise _refused(_place(member), "unreadable_file", message) from error
 

@@ -10,7 +10,6 @@ import errno
 import gc
 import json
 import os
-import re
 import resource
 import select
 import signal
@@ -25,6 +24,7 @@ from typing import Any, NoReturn
 
 from app import logs
 from app.confinement import confine, die_with
+from app.datasets.system import number_of
 from app.errors import InvalidDataset, TooLarge
 
 Verbs = dict[str, Callable[..., dict[str, object]]]
@@ -122,18 +122,12 @@ def _answer(request: dict[str, Any], more: Verbs) -> dict[str, object]:
     except MemoryError:
         return {"exhausted": "memory"}
     except Exception as error:
-        match _os_error(error):
+        match number_of(error):
             case errno.EFBIG:
                 return {"exhausted": "space"}
             case errno.ENOSPC | errno.EDQUOT:
                 return {"full": True}
         return {"crashed": logs.traceback_of(error)}
-
-
-def _os_error(error: Exception) -> int | None:
-    """The system's error number; Polars and safetensors tell it only in their messages."""
-    told = re.search(r"\(os error ([0-9]+)\)", str(error))
-    return error.errno if isinstance(error, OSError) and error.errno else told and int(told[1])
 
 
 def _limit(memory_bytes: int, cpu_seconds: int, file_bytes: int) -> None:

@@ -9,6 +9,7 @@ import polars as pl
 from app.datasets import arrow_stream
 from app.datasets.naming import check_count
 from app.datasets.source import Source
+from app.datasets.system import is_the_files_fault
 from app.errors import Fault, InvalidDataset, TooLarge
 
 BATCH_CELLS = 500_000
@@ -61,7 +62,7 @@ class reading:  # noqa: N801 (reads as a statement)
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         mine = (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, OverflowError, OSError)
-        if isinstance(error, mine) and "os error" not in str(error) and not getattr(error, "errno", None):
+        if isinstance(error, mine) and is_the_files_fault(error):
             raise arrow_stream.unreadable() from error
 
 

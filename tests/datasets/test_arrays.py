@@ -162,3 +162,13 @@ def test_a_workbook_is_told_apart_from_other_archives(refused: Callable[..., tup
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("xl/workbook.xml", "<workbook/>")
     assert refused(content.getvalue()) == ("unsupported_format", "file", "The file is an Excel workbook.")
+
+
+def test_members_before_the_beginning_are_refused(refused: Refused) -> None:
+    """`zipfile` asks the system for a place below 0."""
+    content = bytearray(npz(x=X))
+    place = int.from_bytes(content[-6:-2], "little")
+    content[-6:-2] = (place + 2**20).to_bytes(
+        4, "little"
+    )  # of the list of members, in the file's last record
+    assert refused(bytes(content))[0] == "unreadable_file"

@@ -151,3 +151,10 @@ def test_a_column_is_retyped_and_the_others_stay(read: Read, tmp_path: Path) -> 
     assert columns["day"] == upload.columns["day"]
     assert columns["zip"] == upload.columns["zip"]
     assert found["sha256"] != upload.found["sha256"]
+
+
+def test_a_footer_that_begins_before_the_file_is_refused(refused: Refused) -> None:
+    """Polars asks the system for a place below 0."""
+    content = written(FRAME, "arrow")
+    assert content.endswith(b"ARROW1")
+    assert refused(content[:-10] + (2**20).to_bytes(4, "little") + b"ARROW1")[0] == "unreadable_file"
