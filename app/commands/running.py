@@ -1,6 +1,7 @@
 """serve, worker, webhooks: processes that run until they are told to stop."""
 
 import contextlib
+import ctypes
 import gc
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,21 @@ import typer
 from app.commands.options import DatabaseUrl, DataDir, Workers, refusals, require_there, settings_of
 
 application = typer.Typer()
+
+HEAP = {"M_ARENA_MAX": (-8, 1), "M_MMAP_THRESHOLD": (-3, 32 << 20), "M_TRIM_THRESHOLD": (-1, 128 << 20)}
+"""Parameters of glibc's mallopt, and what they are to be."""
+
+
+def keep_one_heap() -> None:
+    """Have all threads of this process share one heap, which keeps up to 128 MiB at hand (glibc).
+
+    Else a thread that answers for a matrix of 31 MB gets 60 MB from the system, and gives them back, each
+    time, which takes half as long again (`bench.serving`). To be called before any library starts a thread.
+    """
+    with contextlib.suppress(AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in HEAP.values():
+            mallopt(parameter, value)
 
 
 @application.command()
@@ -38,6 +54,7 @@ def serve(
     ] = None,
 ) -> None:
     """Run the API and its workers."""
+    keep_one_heap()
     gc.disable()  # until all is set up, for which it takes a fifth longer; see `serving.serve`
     from app import serving
 

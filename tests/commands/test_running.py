@@ -1,6 +1,8 @@
 """worker, webhooks, check: what is not there is not made, but told."""
 
+import ctypes
 import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import application
+from app.datasets.nursery import ROOT
 from tests.support.server import COMMAND, Server
 
 
@@ -44,3 +47,23 @@ def test_a_port_that_is_taken_is_named(server: Server, tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert f"chainrule-server: 127.0.0.1, port {port}, cannot be listened on" in done.stderr
+
+
+HEAPS = """
+import ctypes, threading
+from app.commands.running import keep_one_heap
+keep_one_heap()
+thread = threading.Thread(target=lambda: [bytearray(10_000) for _ in range(100)])
+thread.start()
+thread.join()
+libc = ctypes.CDLL(None)
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library")
+def test_threads_share_one_heap() -> None:
+    command = [sys.executable, "-c", HEAPS]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert told.count("<heap nr=") == 1
