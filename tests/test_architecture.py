@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,15 +121,20 @@ def modules(root: Path) -> dict[str, Path]:
     return found
 
 
+@cache
+def statements(text: str) -> list[ast.Import | ast.ImportFrom]:
+    """Inside functions too."""
+    return [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imports(root: Path) -> Iterator[Import]:
-    """Every import statement, inside functions too."""
     known = modules(root)
     for module, path in known.items():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in statements(path.read_text()):
             names: list[str] = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
+            else:
                 assert node.level == 0, f"{path}: relative import"
                 for alias in node.names:
                     longer = f"{node.module}.{alias.name}"

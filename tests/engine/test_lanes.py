@@ -12,7 +12,7 @@ from tests.support.networks import data_of, plan_of
 from tests.support.plans import Draw, cut_small, drawn
 from tests.support.reports import facts, stored
 
-SEEDS = range(12)
+SEEDS = [*range(6), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(6, 12))]
 
 
 def whole(plan: engine.Plan, data: engine.Data, threads: int) -> list[object]:
