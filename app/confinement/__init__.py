@@ -40,6 +40,15 @@ def shed() -> None:
         ctypes.CDLL(None).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
 
 
+def bare_environment() -> dict[str, str]:
+    """For a Python that is told no setting and no secret, and has one thread for BLAS."""
+    environment = {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"}
+    for name in ("LD_LIBRARY_PATH", MODE):  # some Pythons do not start without the first
+        if name in os.environ:
+            environment[name] = os.environ[name]
+    return environment
+
+
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when the thread that started it ends (Linux only).
 

@@ -65,7 +65,7 @@ class Killed(InvalidDataset):
 
 
 class Jail:
-    """Keeps one child warm, since starting one costs several times what a small file does. Thread-safe.
+    """Keeps one child ready, since bringing one to life takes as long as a small file does. Thread-safe.
 
     Children see no other files than those ``within`` a directory, and cannot list them. Without `keep_spare`
     nothing is left between files, for a process that has one of them to read. ``module`` is what they run: it

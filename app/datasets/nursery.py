@@ -10,9 +10,8 @@ import threading
 import time
 from pathlib import Path
 
-from app.confinement import MODE
+from app.confinement import bare_environment
 
-ROOT = Path(__file__).parents[2]
 ANSWER_LIMIT = 64 << 20
 READY_SECONDS = 30.0
 STOP_SECONDS = 0.2
@@ -122,21 +121,13 @@ class Nursery:
 
 
 def _start(within: Path, module: str, channel: socket.socket) -> subprocess.Popen[bytes]:
-    environment = {
-        "PYTHONPATH": str(ROOT),
-        "LC_ALL": "C.UTF-8",
-        "OPENBLAS_NUM_THREADS": "1",
-        "POLARS_MAX_THREADS": str(min(4, os.cpu_count() or 1)),
-    }
-    for name in ("LD_LIBRARY_PATH", MODE):  # some Pythons do not start without the first
-        if name in os.environ:
-            environment[name] = os.environ[name]
+    threads = {"POLARS_MAX_THREADS": str(min(4, os.cpu_count() or 1))}
     return subprocess.Popen(
         [sys.executable, "-P", "-s", "-m", module, str(within)],
         stdin=channel.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=environment,
+        env=bare_environment() | threads,
         cwd="/",
         start_new_session=True,
     )

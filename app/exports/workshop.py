@@ -3,18 +3,15 @@
 import errno
 import json
 import logging
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from app import errors
-from app.confinement import MODE
+from app.confinement import bare_environment
 from app.errors import ChainruleError, Fault, Invalid, Unavailable
 from app.models.at_once import AtOnce
-
-ROOT = Path(__file__).parents[2]
 
 AT_ONCE = 2
 PATIENCE_SECONDS = 20.0
@@ -43,7 +40,7 @@ class Workshop:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=_environment(),
+                env=bare_environment(),
                 cwd="/",
                 start_new_session=True,
             ) as child:
@@ -64,14 +61,6 @@ class Workshop:
         self._closed = True
         for child in [*self._running]:
             child.kill()
-
-
-def _environment() -> dict[str, str]:
-    environment = {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"}
-    for name in ("LD_LIBRARY_PATH", MODE):  # some Pythons do not start without the first
-        if name in os.environ:
-            environment[name] = os.environ[name]
-    return environment
 
 
 def _read(answer: bytes) -> dict[str, Any]:

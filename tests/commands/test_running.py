@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import application
-from app.datasets.nursery import ROOT
+from app.confinement import ROOT
 from tests.support.server import COMMAND, Server
 
 

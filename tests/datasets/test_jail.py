@@ -12,9 +12,10 @@ import polars as pl
 import psutil
 import pytest
 
+from app.confinement import ROOT
 from app.datasets import jail as module
 from app.datasets.jail import Jail, Killed, Limits, ParseRequest
-from app.datasets.nursery import ROOT, Nursery
+from app.datasets.nursery import Nursery
 from app.datasets.table import load
 from app.errors import InvalidDataset, TooLarge
 from tests.support.server import alive, until
